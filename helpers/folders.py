@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+FIRST_LESSON = "00_start_here.ipynb"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,3 +22,8 @@ def work_folder() -> Path:
     folder = Path(os.environ.get("COURSE_WORK") or beside / "work")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def lesson_names(folder: Path) -> list:
+    """The file names of the lessons in a folder, in their order."""
+    return sorted(path.name for path in folder.glob("[0-9][0-9]_*.ipynb"))

@@ -1,5 +1,7 @@
 """One kind of error for the whole course: a sentence for a person, not a traceback."""
 
+from __future__ import annotations  # the environment check must reach a Python that is too old
+
 
 class Problem(ValueError):
     """Something that was given to a helper is not usable.
@@ -19,7 +21,9 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
     """
     allowed = f"a whole number from {low:,} to {high:,}" if high is not None else f"a whole number, {low:,} or more"
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise Problem(f"{name} is {value!r} ({type(value).__name__}); allowed is {allowed}. Give it as in {name}={low}.")
+        raise Problem(
+            f"{name} is {value!r} ({type(value).__name__}); allowed is {allowed}. Give it as in {name}={low}."
+        )
     number = int(value.__index__())
     if number < low or (high is not None and number > high):
         raise Problem(f"{name} is {number:,}; allowed is {allowed}. Give it as in {name}={max(low, 1)}.")

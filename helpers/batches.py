@@ -1,0 +1,59 @@
+"""What a batch is, in numbers: the record behind the batch panel, usable without it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from helpers.models import parameter_count
+from helpers.problems import Problem, whole_number
+from helpers.units import bytes_of, exact_and_readable
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """One batch going through one model."""
+
+    images: Tensor  #: (B, C, H, W) uint8, the pixels as stored
+    shape: tuple[int, ...]  #: (B, C, H, W)
+    dtype: torch.dtype  #: in which the batch is stored; the model gets float32 in any case
+    n_bytes: int  #: of the batch in that dtype
+    output_shape: tuple[int, ...]  #: what the model made of it
+    parameters: int  #: numbers that the model learned; no B in it
+
+    @property
+    def sentence(self) -> str:
+        kind = "grey" if self.shape[1] == 1 else "colour"
+        plural = "" if self.shape[0] == 1 else "s"
+        return (
+            f"{self.shape[0]} {kind} image{plural} of {self.shape[2]} x {self.shape[3]}: shape {self.shape}, "
+            f"stored as {str(self.dtype).removeprefix('torch.')} in {exact_and_readable(self.n_bytes)}. "
+            f"The model gets them as float32 and returns {self.output_shape}. "
+            f"Its {self.parameters:,} parameters are the same for every B."
+        )
+
+
+def batch_facts(images: Tensor, model: nn.Module, batch_size: int, dtype: torch.dtype = torch.float32) -> BatchFacts:
+    """Send the first `batch_size` images through `model` and note shapes and bytes.
+
+    images: (N, C, H, W) uint8. The model gets them as float32 in [0, 1], in eval mode and without gradients; its mode
+    is put back. `dtype` is the one that the bytes are counted for. Raises `Problem` if images are not NCHW uint8, if
+    `batch_size` is not between 1 and N, or if the model cannot take such a batch (with PyTorch's own message).
+    """
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.dtype != torch.uint8:
+        given = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+        raise Problem(f"images is {given}; give a uint8 tensor (N, C, H, W), for example data.digits().images.")
+    batch_size = whole_number("batch_size", batch_size, 1, len(images))
+    parameters = parameter_count(model)
+    batch = images[:batch_size]
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            output = model(batch.float() / 255)
+    except Exception as error:
+        raise Problem(f"the model cannot take a batch of shape {tuple(batch.shape)}. PyTorch says: {error}") from error
+    finally:
+        model.train(was_training)
+    shape = tuple(batch.shape)
+    return BatchFacts(batch, shape, dtype, bytes_of(shape, dtype), tuple(output.shape), parameters)
