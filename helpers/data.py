@@ -1,0 +1,370 @@
+"""Labelled images: real ones that need no network, and MNIST and CIFAR-10 where there are files or a network.
+
+`digits` and `colours` hand out an `ImageSet` of the same dtype, shape and range from either source, so that no
+lesson changes when its data do. Where the bundled data come from:
+
+- digits: scikit-learn's copy of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak; UCI);
+- `grace_hopper.jpg`, in Matplotlib's sample data: portrait of Grace Hopper, US Navy, public domain;
+- `china.jpg` by danielbuechele and `flower.jpg` by vultilion (both Flickr, CC BY 2.0), in scikit-learn.
+"""
+
+import contextlib
+import functools
+import math
+import os
+import pickle
+import queue
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from helpers import folders
+from helpers.problems import Problem, one_of
+
+_PATIENCE = 6.0  # seconds without a byte from the network before we give up
+
+# Class: photograph, where its training patches are cut, where its test patches are cut (x0, y0, x1, y1).
+_PLACES = {
+    "flag": ("grace_hopper.jpg", (0, 0, 66, 390), (66, 0, 130, 270)),
+    "backdrop": ("grace_hopper.jpg", (380, 0, 512, 230), (380, 230, 512, 320)),
+    "face": ("grace_hopper.jpg", (170, 150, 270, 330), (270, 150, 350, 330)),
+    "uniform": ("grace_hopper.jpg", (300, 410, 480, 530), (290, 530, 480, 600)),
+    "sky": ("china.jpg", (330, 0, 500, 180), (500, 0, 640, 130)),
+    "tower": ("china.jpg", (105, 120, 215, 335), (215, 120, 310, 335)),
+    "lake": ("china.jpg", (425, 210, 548, 280), (352, 215, 425, 310)),
+    "bushes": ("china.jpg", (380, 330, 490, 427), (490, 300, 570, 427)),
+    "petals": ("flower.jpg", (190, 130, 430, 245), (190, 245, 430, 320)),
+    "leaves": ("flower.jpg", (0, 0, 165, 427), (460, 0, 640, 427)),
+}
+
+
+@dataclass(repr=False, eq=False)
+class ImageSet(torch.utils.data.Dataset):
+    """A labelled set of images, held in memory; a `torch.utils.data.DataLoader` takes it as it is.
+
+    images: (N, C, H, W) uint8 in 0..255, N at least 1. labels: (N,) int64 in 0..len(classes) - 1.
+    `len(set)` is N; `set[i]` is one image, (C, H, W) uint8 (a view, not a copy), and its label, an int.
+    Raises `Problem` if a dtype, a number of axes or a length does not fit, or if a label has no class.
+    """
+
+    name: str
+    images: torch.Tensor
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+
+    def __post_init__(self):
+        self.classes = tuple(self.classes)
+        _expect("images", self.images, torch.uint8, ("N", "C", "H", "W"))
+        _expect("labels", self.labels, torch.int64, ("N",))
+        if len(self.images) != len(self.labels) or len(self.images) == 0:
+            counts = f"{len(self.images):,} images and {len(self.labels):,} labels"
+            raise Problem(f"{self.name} has {counts}; there must be one label for each image, and one image or more.")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise Problem(f"{self.name} has labels from {low} to {high}; its {len(self.classes)} classes count from 0.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        if not hasattr(i, "__index__"):
+            raise Problem(f"A set gives one image at a time, as set[0], not set[{i!r}]. For several: set.images[:8].")
+        return self.images[i], int(self.labels[i])
+
+    def __repr__(self) -> str:
+        shape = tuple(self.images.shape[1:])
+        return f"ImageSet({self.name}: {len(self):,} images {shape} {self.images.dtype}, {len(self.classes)} classes)"
+
+
+def _expect(name: str, value: object, dtype: torch.dtype, axes: tuple[str, ...]) -> None:
+    wanted = f"a tensor ({', '.join(axes)}) of {dtype}"
+    if not isinstance(value, torch.Tensor):
+        raise Problem(f"{name} is of type {type(value).__name__}; it must be {wanted}.")
+    if value.dtype != dtype or value.ndim != len(axes):
+        raise Problem(f"{name} has shape {tuple(value.shape)} and dtype {value.dtype}; it must be {wanted}.")
+
+
+def photograph_path() -> Path:
+    """The path of a real photograph, 512 wide, 600 high, RGB: Matplotlib's `grace_hopper.jpg` (public domain).
+
+    Raises `Problem` if the file is not there.
+    """
+    return _photograph("grace_hopper.jpg")
+
+
+def digits(source: str = "bundled", train: bool = True, folder: str | os.PathLike | None = None) -> ImageSet:
+    """Handwritten digits: images (N, 1, 28, 28) uint8 in 0..255, white on black, labels 0..9.
+
+    "bundled": scikit-learn's 1,797 digits, the first 1,437 for training, the last 360 for the test. Like MNIST's
+    they are 20 pixels high and wide with a border of 4. "mnist": the 60,000 and 10,000 of the real one, from
+    `folder` (default: `data` in the work folder), downloaded into it by torchvision if they are not there.
+    Raises `Problem` for a wrong argument, a failed download or an unusable file.
+    """
+    folder = _arguments(source, ("bundled", "mnist"), train, folder)
+    return _copy(_bundled_digits(train)) if source == "bundled" else _load(_mnist(), train, folder)
+
+
+def colours(source: str = "bundled", train: bool = True, folder: str | os.PathLike | None = None) -> ImageSet:
+    """Colour images of 10 classes: images (N, 3, 32, 32) uint8 in 0..255, RGB, labels 0..9.
+
+    "bundled": patches of three photographs, named after what is seen (200 a class for training, 40 for the
+    test, which share no pixel). "cifar10": the 50,000 and 10,000 of the real one, from `folder` (default: `data`
+    in the work folder), downloaded into it by torchvision if they are not there.
+    Raises `Problem` for a wrong argument, a failed download or an unusable file.
+    """
+    folder = _arguments(source, ("bundled", "cifar10"), train, folder)
+    return _copy(_bundled_colours(train)) if source == "bundled" else _load(_cifar10(), train, folder)
+
+
+def _arguments(source: object, sources: tuple[str, ...], train: object, folder: object) -> Path | None:
+    one_of("source", source, sources)
+    if not isinstance(train, bool):
+        raise Problem(f"train is {train!r}; allowed is True (training part) or False (test part).")
+    if folder is None:
+        return None
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder):
+        raise Problem(f"folder is {folder!r}; give the path of a folder, as in folder='data'.")
+    folder = Path(os.path.expanduser(folder))
+    if os.path.isfile(folder):
+        raise Problem(f"folder is {str(folder)!r}, which is a file; give the path of a folder, as in folder='data'.")
+    return folder
+
+
+def _part(train: bool) -> str:
+    return "training part" if train else "test part"
+
+
+def _copy(data: ImageSet) -> ImageSet:
+    return ImageSet(data.name, data.images.clone(), data.labels.clone(), data.classes)
+
+
+# The bundled sets ----------------------------------------------------------------------------------------------------
+
+
+def _photograph(name: str) -> Path:
+    if name == "grace_hopper.jpg":
+        import matplotlib
+
+        package, path = "matplotlib", Path(matplotlib.get_data_path(), "sample_data", name)
+    else:
+        import sklearn
+
+        package, path = "scikit-learn", Path(sklearn.__file__).parent / "datasets" / "images" / name
+    if not path.is_file():
+        raise Problem(f"The photograph {path} is not there. It is a part of {package}: install {package} again.")
+    return path
+
+
+@functools.cache
+def _bundled_digits(train: bool) -> ImageSet:
+    from sklearn.datasets import load_digits
+
+    values, labels = load_digits(return_X_y=True)  # values: (1797, 64) float64, 0..16
+    part = slice(None, 1437) if train else slice(1437, None)
+    small = np.rint(values[part].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    large = [np.pad(Image.fromarray(digit).resize((20, 20), Image.Resampling.BICUBIC), 4) for digit in small]
+    images = torch.from_numpy(np.stack(large)[:, None])
+    labels = torch.from_numpy(labels[part].astype(np.int64))
+    return ImageSet(f"bundled digits, {_part(train)}", images, labels, tuple("0123456789"))
+
+
+@functools.cache
+def _bundled_colours(train: bool) -> ImageSet:
+    random = np.random.default_rng(0 if train else 1)
+    each = 200 if train else 40
+    patches = []
+    for name, train_box, test_box in _PLACES.values():
+        region = Image.open(_photograph(name)).convert("RGB").crop(train_box if train else test_box)
+        patches += [_patch(region, random) for _ in range(each)]
+    order = torch.from_numpy(random.permutation(len(patches)))
+    images = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2)[order].contiguous()  # NHWC to NCHW
+    labels = torch.arange(len(_PLACES)).repeat_interleave(each)[order]
+    return ImageSet(f"bundled colours, {_part(train)}", images, labels, tuple(_PLACES))
+
+
+def _patch(region: Image.Image, random: np.random.Generator) -> np.ndarray:
+    """A random square of 24 to 64 pixels out of ``region``, brought to (32, 32, 3) uint8."""
+    side = int(random.integers(24, 65))
+    x, y = (int(random.integers(0, length - side + 1)) for length in region.size)
+    return np.asarray(region.crop((x, y, x + side, y + side)).resize((32, 32), Image.Resampling.BICUBIC))
+
+
+# The real sets -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Original:
+    """What we must know of a torchvision data set to check its files. All paths are relative to the data folder."""
+
+    name: str
+    instead: str  # the call that gives bundled data
+    loader: Callable
+    classes: tuple[str, ...] | None  # None: those of the loader
+    files: dict[str, Callable[[Path], str | None]]  # path: what says the trouble with a file, or None
+    archives: dict[str, str]  # path of the packed file: its MD5 checksum
+    urls: list[str]
+
+    def problem(self, folder: Path, error: Exception) -> Problem:
+        reason = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        place = folder / Path(next(iter(self.files))).parent
+        return Problem(
+            f"{self.name} cannot be loaded: {' '.join(reason.split()).rstrip('.')}.\nTwo ways on:\n"
+            f"- use the bundled data: {self.instead}\n"
+            f"- put the files here: {place}{os.sep} with {', '.join(Path(file).name for file in self.files)}\n"
+            f"  (or, still packed, {', '.join(str(folder / archive) for archive in self.archives)})"
+        )
+
+
+def _mnist() -> _Original:
+    from torchvision.datasets import MNIST
+
+    archives = {f"MNIST/raw/{name}": md5 for name, md5 in MNIST.resources}
+    files = {name.removesuffix(".gz"): functools.partial(_idx_trouble, images="idx3" in name) for name in archives}
+    urls = [mirror + MNIST.resources[0][0] for mirror in MNIST.mirrors]
+    return _Original("MNIST", "data.digits()", MNIST, tuple("0123456789"), files, archives, urls)
+
+
+def _cifar10() -> _Original:
+    from torchvision.datasets import CIFAR10
+
+    sums = [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])]
+    files = {f"{CIFAR10.base_folder}/{name}": functools.partial(_pickle_trouble, md5=md5) for name, md5 in sums}
+    archives = {CIFAR10.filename: CIFAR10.tgz_md5}
+    return _Original("CIFAR-10", "data.colours()", CIFAR10, None, files, archives, [CIFAR10.url])
+
+
+def _idx_trouble(path: Path, images: bool) -> str | None:
+    """Why an IDX file is unusable: bytes 0, 0, 8 (uint8), number of axes; each length as big uint32; the values."""
+    content = path.read_bytes()
+    axes = 3 if images else 1
+    start = 4 + 4 * axes
+    if content[:4] != bytes([0, 0, 8, axes]):
+        what = "images" if images else "labels"
+        return f"is no IDX file of {what}: it has {len(content):,} bytes and begins with {content[:4]!r}"
+    shape = struct.unpack(f">{axes}I", content[4:start]) if len(content) >= start else ()
+    if not shape or len(content) != start + math.prod(shape) or len(content) == start:
+        return f"is cut short or damaged: it has {len(content):,} bytes, its header announces the shape {shape}"
+    if images and shape[1:] != (28, 28):
+        return f"holds images of {shape[1]} x {shape[2]} pixels, not 28 x 28"
+    if not images and max(content[start:]) > 9:
+        return f"holds the label {max(content[start:])}; allowed is 0 to 9"
+    return None
+
+
+def _md5_trouble(path: Path, md5: str) -> str | None:
+    from torchvision.datasets.utils import check_md5
+
+    return None if check_md5(path, md5) else f"is cut short or damaged: its MD5 checksum is not {md5}"
+
+
+def _pickle_trouble(path: Path, md5: str) -> str | None:
+    if reason := _md5_trouble(path, md5):
+        return reason  # a pickle can run code when it is read, so only the genuine file is
+    try:
+        pickle.loads(path.read_bytes(), encoding="latin1")
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        return f"cannot be read as a pickle: {error}"
+    return None
+
+
+def _usable(path: Path, trouble: Callable[[Path], str | None]) -> bool:
+    """True if the file is there and good, False if it is not there; `Problem`, and hands off, if it is bad."""
+    if not path.exists():
+        return False
+    if reason := trouble(path) if path.is_file() else "is a folder, not a file":
+        raise Problem(f"the file {path} {reason}. It was left as it is: replace it or move it away")
+    return True
+
+
+def _load(original: _Original, train: bool, folder: Path | None) -> ImageSet:
+    folder = folder or folders.work_folder() / "data"
+    try:
+        if not all([_usable(folder / file, trouble) for file, trouble in original.files.items()]):
+            _fetch(original, folder)
+        loaded = original.loader(folder, train=train, download=False)
+        images = torch.as_tensor(loaded.data)  # MNIST: (N, 28, 28), CIFAR-10: (N, 32, 32, 3)
+        images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
+        name = f"{original.name}, {_part(train)}"
+        return ImageSet(name, images, torch.as_tensor(loaded.targets), original.classes or loaded.classes)
+    except Exception as error:  # whatever a disk, a network or a damaged file can bring about
+        raise original.problem(folder, error) from error
+
+
+def _fetch(original: _Original, folder: Path) -> None:
+    """Let torchvision download and unpack in a folder of our own, then move the files that are missing into place.
+
+    So an interrupted download leaves nothing, and of two processes that do this at once both succeed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as own, _quick_network():
+        for archive, md5 in original.archives.items():  # torchvision does not download what is there
+            if _usable(folder / archive, functools.partial(_md5_trouble, md5=md5)):
+                Path(own, archive).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / archive, Path(own, archive))
+        if not all(Path(own, archive).exists() for archive in original.archives):
+            _wait_for_answer(original.urls)
+        original.loader(own, download=True)
+        for file, trouble in original.files.items():
+            if reason := trouble(Path(own, file)):
+                raise RuntimeError(f"the download of {file} failed: it {reason}")
+        for file in original.files:
+            _move(Path(own, file), folder / file)
+
+
+def _move(finished: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if not target.exists():
+            os.replace(finished, target)
+    except PermissionError:  # Windows: another process put its own there a moment ago and has it open
+        if not target.exists():
+            raise
+
+
+@contextlib.contextmanager
+def _quick_network() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _wait_for_answer(urls: list[str]) -> None:
+    """Return once one of ``urls`` answers; raise ConnectionError when all fail or none does within 2 x _PATIENCE.
+
+    Needed because no socket timeout limits a name look-up or the number of addresses that are tried.
+    """
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def ask(url: str) -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE).close()
+            answers.put("")
+        except Exception as error:
+            answers.put(f"{url}: {error}")
+
+    for url in urls:
+        threading.Thread(target=ask, args=(url,), daemon=True).start()
+    end, reasons = time.monotonic() + 2 * _PATIENCE, []
+    while len(reasons) < len(urls):
+        try:
+            reason = answers.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            raise ConnectionError(f"no answer from {' or '.join(urls)}") from None
+        if not reason:
+            return
+        reasons.append(reason)
+    raise ConnectionError("; ".join(reasons))
