@@ -1,0 +1,301 @@
+"""Panels: ipywidgets around the floors below. State, compute, draw, say.
+
+Every panel follows one recipe, the class `Panel`. A panel is used in three ways: by hand through its controls, from
+code through ``panel.set(...)``, and in words through ``panel.text``.
+"""
+
+import asyncio
+import base64
+import html
+import io
+from collections.abc import Callable, Mapping
+
+import ipywidgets as widgets
+import torch
+from PIL import Image
+from torch import Tensor
+
+from helpers import data, figures, models
+from helpers.batches import BatchFacts, batch_facts
+from helpers.figures import COLOURS, Picture
+from helpers.problems import Problem, one_of, whole_number
+from helpers.units import exact_and_readable
+
+_LABEL = {"description_width": "110px"}
+# ipywidgets' own letters are smaller than the notebook's text.
+_STYLE = "<style>.course-panel { --jp-widgets-font-size: var(--jp-content-font-size1, 14px); }</style>"
+
+
+class Control:
+    """One setting of a panel: what a person moves, and the same check for values that come from code."""
+
+    def __init__(self, view: widgets.Widget, value: widgets.Widget, check: Callable[[str, object], object]):
+        self.view, self.value, self.check = view, value, check
+
+
+def number(label: str, low: int, high: int, value: int) -> Control:
+    """A slider with a labelled number box linked to it: the box has a name for screen readers, the slider has none."""
+    box = widgets.BoundedIntText(
+        value=value,
+        min=low,
+        max=high,
+        description=label,
+        tooltip=label,  # without one ipywidgets shows the word "null"
+        style=_LABEL,
+        layout=widgets.Layout(width="200px"),
+    )
+    slider = widgets.IntSlider(
+        value=value, min=low, max=high, readout=False, layout=widgets.Layout(width="260px"), tooltip=label
+    )
+    widgets.link((box, "value"), (slider, "value"))
+    return Control(widgets.HBox([box, slider]), box, lambda name, given: whole_number(name, given, low, high))
+
+
+def choice(label: str, options: tuple[str, ...]) -> Control:
+    """A drop-down list; the first option is chosen at the start."""
+    box = widgets.Dropdown(
+        options=options,
+        description=label,
+        tooltip=label,
+        style=_LABEL,
+        layout=widgets.Layout(width="330px", margin="2px"),
+    )
+    return Control(box, box, lambda name, given: one_of(name, given, options))
+
+
+class Panel(widgets.VBox):
+    """The recipe. A subclass names its controls and gives `compute`, `draw`, `say` and `picture`.
+
+    `delay`: seconds of quiet before slow work starts; meanwhile the panel says that it computes. 0 for quick panels.
+    `height`: pixels of the drawing, the same for all values, so that nothing jumps.
+    """
+
+    delay = 0.0
+    height = 310
+    title = "panel"
+
+    def __init__(self, controls: Mapping[str, Control], start: Mapping[str, object]):
+        self._controls = dict(controls)
+        self._picture = widgets.HTML()
+        self._words = widgets.HTML()
+        self._timer: asyncio.TimerHandle | None = None
+        self._held = True
+        self._text = ""
+        self.record: object = None
+        for control in self._controls.values():
+            control.value.observe(self._changed, names="value")
+        rows = [control.view for control in self._controls.values()]
+        self._style = widgets.HTML(_STYLE, layout=widgets.Layout(display="none"))
+        super().__init__(
+            [self._style, *rows, self._picture, self._words], layout=widgets.Layout(width="760px", overflow="hidden")
+        )
+        self.add_class("course-panel")
+        self._held = False
+        self.set(**start)
+
+    def compute(self, **values: object) -> object:
+        """Values of the controls in, a record out."""
+        raise NotImplementedError
+
+    def draw(self, record: object) -> str:
+        """A record in, HTML of at most `height` pixels out. Keep it small: it is sent at every move."""
+        raise NotImplementedError
+
+    def style(self, record: object) -> str:
+        """A record in, CSS rules out that the drawing uses: the place for pixels that seldom change."""
+        return ""
+
+    def say(self, record: object) -> str:
+        """A record in, what the drawing shows in words out."""
+        raise NotImplementedError
+
+    def picture(self, record: object) -> Picture:
+        """A record in, the static picture out, for places where no kernel runs."""
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """What the panel shows, in words."""
+        return self._text
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The settings now, by name: what `set` takes."""
+        return {name: control.value.value for name, control in self._controls.items()}
+
+    def set(self, *unnamed: object, **values: object) -> None:
+        """Move controls from code, as in ``panel.set(batch_size=64)``, and draw once.
+
+        Raises `Problem` for a name or a value that the controls do not allow; then nothing is moved.
+        """
+        if unnamed:
+            first = next(iter(self._controls))
+            raise Problem(
+                f"{unnamed[0]!r} has no name; allowed is panel.set(NAME=VALUE), as in {first}={unnamed[0]!r}."
+            )
+        unknown = [name for name in values if name not in self._controls]
+        if unknown:
+            names = ", ".join(self._controls)
+            raise Problem(
+                f"the panel has no control named {unknown[0]!r}; allowed is {names}. Write panel.set(NAME=…)."
+            )
+        checked = {name: self._controls[name].check(name, value) for name, value in values.items()}
+        self._held = True
+        try:
+            for name, value in checked.items():
+                self._controls[name].value.value = value
+        finally:
+            self._held = False
+        self._stop_timer()
+        self._update()
+
+    def _changed(self, _change: object) -> None:
+        if self._held:
+            return
+        self._stop_timer()
+        try:
+            loop = asyncio.get_running_loop() if self.delay else None
+        except RuntimeError:  # no loop: a plain Python run
+            loop = None
+        if loop is None:
+            self._update()
+        else:
+            self._show_words("computing …", busy=True)
+            self._timer = loop.call_later(self.delay, self._update)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _update(self) -> None:
+        try:
+            self.record = self.compute(**self.values)
+            style, drawing, self._text = self.style(self.record), self.draw(self.record), self.say(self.record)
+        except Exception as error:  # a callback has nobody above it who could show the error
+            self.record = None
+            self._text = f"This does not work: {error}" if str(error) else f"This does not work: {type(error).__name__}"
+            self._picture.value = self._box("<i>No picture; the reason stands below.</i>")
+            self._show_words(self.text, alert=True)
+        else:
+            self._style.value = _STYLE + style
+            self._picture.value = self._box(drawing)
+            self._show_words(self.text)
+
+    def _box(self, drawing: str) -> str:
+        look = f"height:{self.height}px;width:740px;line-height:1.5;font-size:var(--jp-content-font-size1,14px)"
+        return f'<div style="{look}">{drawing}</div>'
+
+    def _show_words(self, words: str, busy: bool = False, alert: bool = False) -> None:
+        role = "alert" if alert else "status"
+        mark = "border-left:4px solid #D55E00;padding-left:8px;" if alert else ""
+        self._words.value = (
+            f'<div role="{role}" aria-busy="{str(busy).lower()}" style="min-height:4.5em;line-height:1.5;'
+            f'font-size:var(--jp-content-font-size1,14px);max-width:740px;white-space:normal;{mark}">'
+            f"{html.escape(words)}</div>"
+        )
+
+    def _repr_mimebundle_(self, **options: object) -> dict[str, object]:
+        bundle = dict(super()._repr_mimebundle_(**options) or {})
+        bundle["text/plain"] = f"<{self.title}: {self.text}>"
+        if self.record is not None:
+            bundle["image/png"] = base64.b64encode(self.picture(self.record).png()).decode()
+        return bundle
+
+
+class BatchPanel(Panel):
+    """Vary the batch size: see the images of the batch, its shape, its bytes, and the shape that a model returns.
+
+    model: any module that takes float32 images (B, C, H, W) in [0, 1]. Without one, the course's MLP is used,
+    as wide as the images need. Controls: `batch_size` (1 to 256), `images` ("digits" or "colours"), `dtype`.
+    """
+
+    title = "batch panel"
+    DTYPES = ("float32", "float16", "uint8")
+
+    def __init__(self, model: torch.nn.Module | None = None, batch_size: int = 8, images: str = "digits"):
+        if model is not None and not isinstance(model, torch.nn.Module):
+            raise Problem(
+                f"model is a {type(model).__name__}; give a torch.nn.Module, or nothing for the MLP of the course."
+            )
+        self._sets = {"digits": data.digits().images[:256], "colours": data.colours().images[:256]}
+        with torch.random.fork_rng(devices=[]):  # drawing weights must not move the learner's random numbers
+            self._models = {name: model or models.mlp(tuple(sample.shape[1:])) for name, sample in self._sets.items()}
+        self._sheet_class = f"course-sheet-{id(self)}"
+        self._sheets = {sample.shape[1]: _sheet_rules(self._sheet_class, sample) for sample in self._sets.values()}
+        controls = {
+            "batch_size": number("Batch size B", 1, 256, 8),
+            "images": choice("Images", tuple(self._sets)),
+            "dtype": choice("Stored as", self.DTYPES),
+        }
+        super().__init__(controls, {"batch_size": batch_size, "images": images})
+
+    def compute(self, batch_size: int, images: str, dtype: str) -> BatchFacts:
+        return batch_facts(self._sets[images], self._models[images], batch_size, getattr(torch, dtype))
+
+    def say(self, record: BatchFacts) -> str:
+        return record.sentence
+
+    def picture(self, record: BatchFacts) -> Picture:
+        return figures.batch_picture(record)
+
+    def style(self, record: BatchFacts) -> str:
+        return self._sheets[1 if record.shape[1] == 1 else 3]
+
+    def draw(self, record: BatchFacts) -> str:
+        columns, rows = figures.tile_grid(record.shape[0])
+        product = " × ".join(str(size) for size in record.shape)
+        dtype = str(record.dtype).removeprefix("torch.")
+        return (
+            f'<div style="width:736px;height:184px;border:1px solid #767676;background:#fff">'
+            f'<div role="img" aria-label="The {record.shape[0]} images of the batch side by side" '
+            f'class="{self._sheet_class}-{columns}" style="width:736px;height:184px;'
+            f'clip-path:{_first_tiles(record.shape[0], columns, rows)}"></div></div>'
+            f'<div style="display:flex;align-items:center;height:92px">'
+            f"{_shape_boxes(record.shape, ('batch B', 'channels C', 'height H', 'width W'))}"
+            f'<span style="padding:0 14px;margin-bottom:21px;font-size:16px">→ model →</span>'
+            f"{_shape_boxes(record.output_shape, ('batch B', 'classes'))}</div>"
+            f"<div>{product} numbers × {record.dtype.itemsize} bytes ({dtype}) = "
+            f"<b>{exact_and_readable(record.n_bytes)}</b></div>"
+        )
+
+
+def _sheet_rules(name: str, images: Tensor) -> str:
+    """CSS classes `name-8`, `name-16` and `name-32`: a sheet with 16, 64 and 256 tiles as the background of a box.
+
+    The browser gets and decodes the pixels once. What changes with B is only how much of a sheet is seen.
+    """
+    rules = []
+    for count in (16, 64, 256):
+        columns, rows = figures.tile_grid(count)
+        sheet, buffer = Image.fromarray(figures.tiles(images[:count], columns, rows)), io.BytesIO()
+        sheet.save(buffer, format="png", compress_level=1)
+        source = base64.b64encode(buffer.getvalue()).decode()
+        sharp = ";image-rendering:pixelated" if columns < 32 else ""  # larger than life: show the pixels as they are
+        rules.append(
+            f".{name}-{columns}{{background:url(data:image/png;base64,{source}) 0 0/736px 184px no-repeat{sharp}}}"
+        )
+    return f"<style>{''.join(rules)}</style>"
+
+
+def _first_tiles(count: int, columns: int, rows: int) -> str:
+    """The CSS outline of the first `count` tiles of a sheet: full rows, and a part of the next one."""
+    full, rest = divmod(count, columns)
+    right, upper, lower = (f"{100 * part:.4g}%" for part in (rest / columns, full / rows, (full + 1) / rows))
+    corners = ["0 0", "100% 0", f"100% {upper}"]
+    corners += [f"{right} {upper}", f"{right} {lower}", f"0 {lower}"] if rest else [f"0 {upper}"]
+    return f"polygon({','.join(corners)})"
+
+
+def _shape_boxes(shape: tuple[int, ...], names: tuple[str, ...]) -> str:
+    """The sizes of a shape in boxes, each with the name of its axis below; the batch axis has its colour."""
+    names = names if len(names) == len(shape) else ("batch B", *(f"axis {axis}" for axis in range(1, len(shape))))
+    cells = []
+    for axis, (size, name) in enumerate(zip(shape, names, strict=True)):
+        look = f"background:{COLOURS['batch']};color:#000" if axis == 0 else "background:#fff;color:#000"
+        cells.append(
+            f'<span style="display:inline-block;width:82px;text-align:center;margin-right:4px">'
+            f'<span style="display:block;border:2px solid #333;font-size:20px;font-weight:bold;{look}">{size}</span>'
+            f'<span style="font-size:14px">{name}</span></span>'
+        )
+    return f'<span style="white-space:nowrap">{"".join(cells)}</span>'
