@@ -1,0 +1,222 @@
+"""The ``course`` command: check this environment, copy the lessons into your own folder, open JupyterLab.
+
+Only the standard library is imported at the top, and only old syntax is used, so that a Python that is
+too old still comes far enough to say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, urljoin
+
+from helpers import environment, folders
+from helpers.problems import Problem
+
+LAB_SETTINGS = Path(__file__).resolve().parent / "lab_settings"
+
+
+def without_outputs(lesson: Path) -> str:
+    """The lesson's text with every output and run number taken out: a prediction should be a prediction.
+
+    Raises `Problem` if the file is not a notebook.
+    """
+    try:
+        notebook = json.loads(lesson.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell.update(outputs=[], execution_count=None)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Problem(f"The lesson {lesson} cannot be read ({error}); get the course folder again.") from None
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def place(text: str, target: Path) -> bool:
+    """Write ``target`` whole or not at all; return False, and change nothing, if it is there already."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with open(part, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        try:
+            os.link(part, target)  # unlike a move, a link never replaces a file
+        except FileExistsError:
+            raise
+        except OSError:  # this file system has no links: take the name first, if it is free, then move
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            os.replace(part, target)
+    except FileExistsError:
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def copy_lessons(source: Path, work: Path) -> tuple:
+    """Copy the lessons that ``work`` does not have yet; return the names copied and the names kept."""
+    copied, kept = [], []
+    for name in folders.lesson_names(source):
+        new = not os.path.lexists(work / name) and place(without_outputs(source / name), work / name)
+        (copied if new else kept).append(name)
+    return copied, kept
+
+
+def lesson_named(wanted: str, source: Path) -> str:
+    """The file name of the one lesson whose name is ``wanted`` or begins with it; `Problem` if not one."""
+    stem = wanted[: -len(".ipynb")] if wanted.endswith(".ipynb") else wanted
+    names = folders.lesson_names(source)
+    if stem + ".ipynb" in names:
+        return stem + ".ipynb"
+    fits = [name for name in names if name.startswith(stem)]
+    if len(fits) == 1:
+        return fits[0]
+    what = "fits more than one lesson" if fits else "is no lesson"
+    raise Problem(f"{wanted!r} {what}; choose one of {', '.join(name[: -len('.ipynb')] for name in fits or names)}.")
+
+
+def fresh_copy(name: str, source: Path, work: Path) -> str:
+    """Put one more clean copy of the lesson beside those in ``work``; return its name."""
+    text, number = without_outputs(source / name), 1
+    while not place(text, work / f"{Path(name).stem}_fresh_{number}.ipynb"):
+        number += 1
+    return f"{Path(name).stem}_fresh_{number}.ipynb"
+
+
+def usable_port(given: str) -> int:
+    """``given`` as a number that JupyterLab can listen on; `Problem` if it is no port or not free."""
+    port = int(given) if given.isascii() and given.isdigit() else 0
+    if not 1 <= port <= 65535:
+        raise Problem(f"--port is {given}; allowed is a whole number from 1 to 65535, as in --port 8890.")
+    for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
+        try:
+            socket.create_server(address[:2], family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Problem(f"Port {port} is in use; give another one, or leave --port out.") from None
+            if isinstance(error, PermissionError):
+                raise Problem(f"Port {port} may not be used here; give another one, or leave --port out.") from None
+    return port
+
+
+def lab_arguments(work: Path, lesson: str, port, browser: bool) -> list:
+    """What JupyterLab is told; it reads the learner's own settings too, but ours ask no questions."""
+    arguments = [
+        f"--ServerApp.root_dir={work}",
+        f"--LabApp.default_url=/lab/tree/{quote(lesson)}",
+        f"--LabApp.app_settings_dir={LAB_SETTINGS}",
+        f"--LabApp.workspaces_dir={work / '.jupyterlab'}",  # which tabs were open: for the course alone
+        f"--ServerApp.open_browser={browser}",
+        "--ServerApp.answer_yes=True",
+        "--LanguageServerManager.autodetect=False",  # else it looks for npm and runs it
+    ]
+    if port is not None:
+        arguments += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments.append("--allow-root")  # containers
+    return arguments
+
+
+def run_lab(work: Path, lesson: str, port, browser: bool) -> None:
+    """Run JupyterLab in this very process until Ctrl-C, so that nothing of it can stay behind.
+
+    Raises `Problem` if JupyterLab is not installed or does not start.
+    """
+    try:
+        from jupyterlab.labapp import LabApp
+    except ImportError as error:
+        raise Problem(f"JupyterLab cannot be loaded ({error}); {environment.INSTALL}.") from None
+    os.environ["COURSE_WORK"] = str(work)
+    os.environ.setdefault("JUPYTER_TOKEN", secrets.token_hex(24))  # Jupyter logs a token only if it made it itself
+    with log_instead_of_terminal(work / ".jupyterlab" / "log.txt") as log:
+        try:
+            server = LabApp.initialize_server(argv=lab_arguments(work, lesson, port, browser))
+            # Jupyter's own answer to Ctrl-C differs by terminal and system, and a second one may hurt it.
+            signal.signal(signal.SIGINT, lambda *_: None if server._stopping else server.stop(from_signal=True))
+            server.io_loop.add_callback(print_address, server, browser)  # the server listens only when its loop runs
+            server.start()
+        except SystemExit:
+            raise Problem(f"JupyterLab did not start; the file {log} says why.") from None
+    print("JupyterLab has stopped. Your lessons are in", work)
+
+
+def print_address(server, browser: bool) -> None:
+    info = server.server_info()
+    address = urljoin(info["url"], server.default_url) + (f"?token={quote(info['token'])}" if info["token"] else "")
+    opens = "opens in your browser; if it does not, open" if browser else "runs; open"
+    print(f"\nJupyterLab {opens} this address:\n    {address}\nPress Ctrl-C here to stop.", flush=True)
+
+
+@contextmanager
+def log_instead_of_terminal(log: Path) -> Iterator[Path]:
+    """Send what this process and its kernels write to the error stream into the file ``log``."""
+    log.parent.mkdir(exist_ok=True)
+    terminal = os.dup(2)
+    with open(log, "w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield log
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def options(arguments) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="course", description="Check, copy the lessons into your folder, open them.")
+    parser.add_argument("--check", action="store_true", help="only check the environment")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    parser.add_argument("--port", metavar="N", help="the port of JupyterLab (without it: the first free one from 8888)")
+    parser.add_argument("--fresh", metavar="NAME", help="open a new copy of a lesson, such as 01, beside the old one")
+    return parser.parse_args(arguments)
+
+
+def open_course(chosen: argparse.Namespace) -> int:
+    """Everything after the options; returns the exit code. Raises `Problem`."""
+    port = None if chosen.port is None else usable_port(chosen.port)
+    problems = environment.print_check()
+    if chosen.check or any(problem.stops for problem in problems):
+        if not chosen.check:
+            print('The lessons cannot run like this; follow "what to do" above, then start again.', file=sys.stderr)
+        return 1 if problems else 0
+    source, work = folders.lessons_folder(), folders.work_folder().resolve()
+    again = lesson_named(chosen.fresh, source) if chosen.fresh is not None else None
+    copied, kept = copy_lessons(source, work)
+    for what, names in ((f"Copied into {work}", copied), (f"Kept as they were in {work}", kept)):
+        if names:
+            print(f"{what}: {', '.join(names)}")
+    lesson = folders.FIRST_LESSON
+    if again:
+        lesson = fresh_copy(again, source, work)
+        print(f"Fresh copy: {lesson}")
+    run_lab(work, lesson, port, not chosen.no_browser)
+    return 0
+
+
+def main(arguments=None) -> int:
+    """Run the command; return its exit code: 0 all well or stopped by Ctrl-C, 1 a problem, said in words."""
+    chosen = options(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a folder's name may not fit an old console
+    if sys.version_info[:2] < environment.OLDEST_PYTHON:
+        environment.print_check()
+        return 1
+    try:
+        return open_course(chosen)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.")
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""The check of this environment: one line for each thing that the lessons need, with a remedy where it is missing.
+
+Only the standard library is imported at the top, and only old syntax is used, so that a Python that is
+too old still comes far enough to say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+COURSE = "shape-of-a-batch"
+OLDEST_PYTHON = (3, 11)
+WIDGET_MANAGER = "@jupyter-widgets/jupyterlab-manager"
+INSTALL = (
+    "in the course folder run `uv sync` "
+    "(with pip: `pip install -e .`; with conda: `conda env update -f environment.yml`)"
+)
+
+
+class Finding(NamedTuple):
+    """One line of the check. One with a remedy is a problem; with ``stops`` no lesson can be done before it."""
+
+    text: str
+    remedy: str = ""
+    stops: bool = True
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def check_python() -> Iterator[Finding]:
+    found, oldest = dotted(sys.version_info[:3]), dotted(OLDEST_PYTHON)
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        yield Finding(f"Python {found} (needed: {oldest} or newer)")
+    else:
+        remedy = f"make a new environment with Python {oldest} or newer; `uv sync` does so by itself"
+        yield Finding(f"Python {found} is too old; the course needs {oldest} or newer", remedy)
+
+
+def check_packages() -> Iterator[Finding]:
+    from importlib import metadata
+
+    try:
+        requirements = metadata.requires(COURSE) or []
+    except metadata.PackageNotFoundError:
+        yield Finding(f"the course itself ({COURSE}) is not installed in this environment", INSTALL)
+        return
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        yield Finding("packaging is not installed, so no version can be compared", "run `pip install packaging`")
+        return
+    for needed in map(Requirement, requirements):
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            yield package_finding(needed)
+
+
+def package_finding(needed) -> Finding:
+    """Compare what is installed with one `packaging.requirements.Requirement`."""
+    from importlib import metadata
+
+    bounds = ",".join(sorted(map(str, needed.specifier), reverse=True))
+    try:
+        version = metadata.version(needed.name)
+    except metadata.PackageNotFoundError:
+        return Finding(f"{needed.name} is not installed (needed: {bounds})", INSTALL)
+    if needed.specifier.contains(version, prereleases=True):
+        return Finding(f"{needed.name} {version} (needed: {bounds})")
+    remedy = f"lessons may still run; for versions that were tested, {INSTALL}"
+    return Finding(f"{needed.name} {version} is outside the range {bounds}", remedy, stops=False)
+
+
+# Run in a process of its own: torch takes hundreds of MiB, and JupyterLab comes after this check in ours. A library
+# that is damaged can also end the whole process.
+TORCH_PROBE = """
+import json
+try:
+    import torch, torchvision
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__, "gpu": gpu}))
+except Exception as error:
+    print(json.dumps({"kind": type(error).__name__, "text": " ".join(str(error).split())}))
+"""
+
+
+def check_torch() -> Iterator[Finding]:
+    done = subprocess.run([sys.executable, "-c", TORCH_PROBE], capture_output=True, text=True)
+    try:
+        found = json.loads(done.stdout.strip().split("\n")[-1])
+    except ValueError:
+        last = (done.stderr.strip().split("\n") or [""])[-1]
+        found = {"kind": f"Python ended with exit code {done.returncode}", "text": last}
+    if "kind" in found:
+        yield torch_problem(found["kind"], found["text"])
+        return
+    yield Finding(f"torch {found['torch']} and torchvision {found['torchvision']} load together")
+    gpu = "GPU found: the lessons use it only where they say so"
+    yield Finding(gpu if found["gpu"] else "no GPU found: none is needed")
+
+
+def torch_problem(kind: str, text: str) -> Finding:
+    """The finding for an error of this kind, with this text, when torch and torchvision are imported."""
+    remedy = (
+        "reinstall both together, from one place: `uv sync --reinstall-package torch --reinstall-package torchvision` "
+        "(with pip: `pip uninstall torch torchvision`, then `pip install -e .`)"
+    )
+    if "torchvision::nms does not exist" in text:
+        return Finding(f"torch and torchvision come from different builds ({kind}: {text})", remedy)
+    if kind == "OSError":
+        remedy += "; on Windows also install Microsoft's Visual C++ Redistributable (x64)"
+    return Finding(f"torch and torchvision do not load ({kind}: {text})", remedy)
+
+
+def check_panels() -> Iterator[Finding]:
+    from jupyter_core.paths import jupyter_path
+    from jupyterlab_server.config import get_page_config
+
+    config = get_page_config(jupyter_path("labextensions"))
+    disabled = [name for name in config["disabledExtensions"] if name.split(":")[0] == WIDGET_MANAGER]
+    if WIDGET_MANAGER not in [extension["name"] for extension in config["federated_extensions"]]:
+        remedy = f"reinstall ipywidgets and jupyterlab_widgets: {INSTALL}"
+        yield Finding("panels: the part of JupyterLab that draws them is missing", remedy)
+    elif disabled:
+        remedy = f"run `jupyter labextension enable {disabled[0]}`"
+        yield Finding("panels: the part of JupyterLab that draws them is disabled", remedy)
+    else:
+        yield Finding("panels: JupyterLab has the part that draws them")
+
+
+def check_kernel() -> Iterator[Finding]:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    def place_of(program: str) -> str:  # the folder: the Pythons of two environments may be links to one file
+        return os.path.normcase(os.path.realpath(os.path.dirname(program)))
+
+    kernel = KernelSpecManager().get_kernel_spec("python3")
+    program = kernel.argv[0]
+    # For a bare "python" jupyter_client runs the Python that it runs in itself.
+    bare = ("python", f"python{sys.version_info[0]}", f"python{dotted(sys.version_info[:2])}")
+    if program in bare or place_of(program) == place_of(sys.executable):
+        yield Finding("the kernel and JupyterLab share one environment")
+    else:
+        text = f"the kernel python3 runs another Python ({program}) than this environment ({sys.executable})"
+        yield Finding(text, f"delete or rename the folder {kernel.resource_dir}")
+
+
+def check_work_folder() -> Iterator[Finding]:
+    from helpers import folders
+
+    try:
+        tempfile.TemporaryFile(dir=str(folders.work_folder())).close()
+    except OSError as error:
+        remedy = "name a folder of your own in the environment variable COURSE_WORK"
+        yield Finding(f"your work folder cannot be written ({error})", remedy)
+    else:
+        yield Finding("your work folder can be written")
+
+
+def check_lessons() -> Iterator[Finding]:
+    from helpers import folders
+
+    folder = folders.lessons_folder()
+    found = folders.lesson_names(folder)
+    if folders.FIRST_LESSON in found:
+        yield Finding(f"lessons found: {len(found)}")
+    else:
+        text = (
+            f"the lesson {folders.FIRST_LESSON} is missing in {folder}"
+            if found
+            else f"there are no lessons in {folder}"
+        )
+        yield Finding(text, "get the course folder again, whole, and install from inside it: `pip install -e .`")
+
+
+def check_photograph() -> Iterator[Finding]:
+    from matplotlib.cbook import get_sample_data
+
+    yield file_finding("the photograph", get_sample_data("grace_hopper.jpg", asfileobj=False), "matplotlib")
+
+
+def check_digits() -> Iterator[Finding]:
+    from importlib.util import find_spec
+
+    # Found, not imported: loading scikit-learn takes seconds.
+    folder = Path(find_spec("sklearn").origin).parent / "datasets" / "data"
+    yield file_finding("the handwritten digits", folder / "digits.csv.gz", "scikit-learn")
+
+
+def file_finding(what: str, path, package: str) -> Finding:
+    if Path(path).is_file():
+        return Finding(f"{what}: found in {package}")
+    return Finding(f"{what}: missing in {package} ({path})", f"reinstall {package} with uv, pip or conda")
+
+
+CHECKS = (
+    check_python,
+    check_packages,
+    check_torch,
+    check_panels,
+    check_kernel,
+    check_work_folder,
+    check_lessons,
+    check_photograph,
+    check_digits,
+)
+
+
+def print_check() -> list[Finding]:
+    """Print every finding as soon as it is known; return the problems. A check that breaks hides none after it."""
+    # For the checks and for JupyterLab after them: this environment's kernels and extensions win over the user's.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    problems = []
+    for check in CHECKS:
+        try:
+            for finding in check():
+                print(f"[{'problem' if finding.remedy else 'ok'}] {finding.text}", flush=True)
+                if finding.remedy:
+                    print(f"    what to do: {finding.remedy}", flush=True)
+                    problems.append(finding)
+        except Exception as error:
+            subject = check.__name__.replace("check_", "").replace("_", " ")
+            problems.append(Finding(f"{subject}: cannot be checked ({type(error).__name__}: {error})", INSTALL))
+            print(f"[problem] {problems[-1].text}\n    what to do: {INSTALL}", flush=True)
+    return problems
+
+
+def check() -> None:
+    """Print the check; for a lesson's cell, so a line that is well names no folder of this machine."""
+    print_check()

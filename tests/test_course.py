@@ -1,0 +1,411 @@
+"""The ``course`` command: what it finds, what it copies, how JupyterLab starts and ends."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import tomllib
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from helpers import course, environment, folders, problems
+
+ROOT = folders.ROOT
+# Loading the real pair takes longer than all the rest of a check, so only one test does; the other
+# processes get this stand-in.
+STAND_IN_TORCH = """
+from types import SimpleNamespace as N
+__version__ = "2.15.0"
+cuda = N(is_available=lambda: False)
+backends = N(mps=N(is_available=lambda: False))
+"""
+BROKEN_PAIR = 'raise RuntimeError("operator torchvision::nms does not exist")'
+
+
+def notebook(text="1 + 1"):
+    output = {"output_type": "execute_result", "execution_count": 3, "data": {"text/plain": "2"}, "metadata": {}}
+    code = {"cell_type": "code", "id": "00-sum", "metadata": {"tags": ["exercise"]}, "source": text}
+    return {
+        "cells": [
+            {"cell_type": "markdown", "id": "00-title", "metadata": {}, "source": "# Größe ändern"},
+            code | {"execution_count": 3, "outputs": [output]},
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def make_lessons(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("00_start_here", "01_batch_dimension", "02_channels", "02_colours"):
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook()), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def lessons(tmp_path, monkeypatch):
+    """Four small lessons and an empty work folder; JupyterLab only notes how it was started."""
+    source = make_lessons(tmp_path / "notebooks")
+    monkeypatch.setattr(folders, "lessons_folder", lambda: source)
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "my work"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    return source
+
+
+@pytest.fixture
+def started(lessons, monkeypatch):
+    """The list of JupyterLab's starts, of which none is real; the check is left out."""
+    starts = []
+    monkeypatch.setattr(course, "run_lab", lambda *what: starts.append(what))
+    monkeypatch.setattr(environment, "CHECKS", (environment.check_python,))
+    return starts
+
+
+@pytest.fixture
+def work(tmp_path):
+    return tmp_path / "my work"
+
+
+def stand_ins(folder, torchvision="__version__ = '0.29.2'"):
+    for name, code in (("torch", STAND_IN_TORCH), ("torchvision", torchvision)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(code)
+    return folder
+
+
+def surroundings(tmp_path, torchvision="__version__ = '0.29.2'", **more):
+    (tmp_path / "home").mkdir(exist_ok=True)
+    home = str(tmp_path / "home")
+    path = os.pathsep.join([str(stand_ins(tmp_path / "stand_ins", torchvision)), str(ROOT)])
+    return os.environ | {"PYTHONPATH": path, "COURSE_WORK": str(tmp_path / "my work"), "HOME": home} | more
+
+
+def as_command(source):
+    """The command in its own process, with the lessons of ``source``."""
+    code = "from helpers import course, folders; from pathlib import Path; "
+    code += f"folders.lessons_folder = lambda: Path({str(source)!r}); raise SystemExit(course.main())"
+    return [sys.executable, "-c", code]
+
+
+def only(findings):
+    (finding,) = findings
+    return finding
+
+
+# the check
+
+
+def test_check_passes_here(lessons, capsys):
+    assert course.main(["--check"]) == 0
+    said = capsys.readouterr().out
+    assert "[problem]" not in said
+    assert said.count("[ok]") >= len(environment.CHECKS) + 8
+    for name in re.findall(r'"([a-z-]+)>=', (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[0]):
+        assert f"[ok] {name} " in said
+    assert "GPU found" in said
+    assert str(lessons.parent) not in said and sys.prefix not in said  # lesson 00 stores what it prints
+
+
+def test_oldest_python_is_that_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={environment.dotted(environment.OLDEST_PYTHON)}"
+    assert project["name"] == environment.COURSE
+
+
+def test_old_python_can_read_the_module_and_hears_why(lessons, monkeypatch, capsys):
+    for module in (course, environment, folders, problems):
+        ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
+    monkeypatch.setattr(environment, "OLDEST_PYTHON", (99, 0))
+    monkeypatch.setattr(environment, "CHECKS", (environment.check_python, environment.check_lessons))
+    assert course.main([]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"\[problem\] Python 3\S+ is too old.*\n    what to do: .+\n\[ok\] lessons found: 4", said)
+
+
+def test_torch_and_torchvision_of_different_builds(lessons, tmp_path):
+    env = surroundings(tmp_path, BROKEN_PAIR)
+    ended = subprocess.run([*as_command(lessons), "--check"], env=env, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "[problem] torch and torchvision come from different builds" in ended.stdout
+    assert ended.stdout.count("[problem]") == ended.stdout.count("what to do: reinstall both together") == 1
+    assert "[ok] the handwritten digits" in ended.stdout  # the checks after it were not hidden
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_torch_that_cannot_load_a_library(monkeypatch):
+    finding = environment.torch_problem("OSError", "[WinError 126] The specified module could not be found")
+    assert finding.stops and "Visual C++" in finding.remedy
+
+
+def test_versions_outside_the_range_and_missing_packages(monkeypatch):
+    monkeypatch.setattr(
+        metadata, "requires", lambda name: ["numpy>=2,<3", "torch<1", "no-such-thing>=1", "x; extra=='y'"]
+    )
+    numpy, torch, missing = environment.check_packages()
+    assert numpy.remedy == ""
+    assert "outside the range" in torch.text and torch.remedy and not torch.stops
+    assert "not installed" in missing.text and missing.stops
+
+
+def test_missing_packaging_and_missing_course(monkeypatch):
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert "packaging is not installed" in only(environment.check_packages()).text
+    monkeypatch.setattr(environment, "COURSE", "no-such-course")
+    assert "not installed" in only(environment.check_packages()).text
+
+
+def test_panels_missing_or_disabled(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path))
+    (tmp_path / "labconfig").mkdir()
+    config = {"disabledExtensions": {environment.WIDGET_MANAGER: True}}
+    (tmp_path / "labconfig" / "page_config.json").write_text(json.dumps(config))
+    finding = only(environment.check_panels())
+    assert "disabled" in finding.text and "jupyter labextension enable @jupyter-widgets" in finding.remedy
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path)])
+    assert "missing" in only(environment.check_panels()).text
+
+
+def foreign_kernel(folder):
+    (folder / "kernels" / "python3").mkdir(parents=True)
+    kernel = {"argv": [str(folder / "other" / "bin" / "python"), "-m", "ipykernel_launcher"], "display_name": "Other"}
+    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(kernel | {"language": "python"}))
+    return folder
+
+
+def test_kernel_of_the_user_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(foreign_kernel(tmp_path)))
+    assert only(environment.check_kernel()).remedy == ""
+
+
+def test_kernel_of_another_python_that_still_wins(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", str(foreign_kernel(tmp_path)))
+    finding = only(environment.check_kernel())
+    assert "another Python" in finding.text and str(tmp_path / "kernels" / "python3") in finding.remedy
+
+
+def test_work_folder_that_cannot_be_written(lessons, monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file" / "work"))
+    monkeypatch.setattr(environment, "CHECKS", (environment.check_work_folder,))
+    assert course.main([]) == 1
+    said = capsys.readouterr()
+    assert "[problem] your work folder cannot be written" in said.out and "COURSE_WORK" in said.out
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("there", [[], ["01_batch_dimension.ipynb"]])
+def test_missing_lessons(there, tmp_path, monkeypatch):
+    for name in there:
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setattr(folders, "lessons_folder", lambda: tmp_path if there else tmp_path / "nowhere")
+    finding = only(environment.check_lessons())
+    assert finding.stops and ("00_start_here.ipynb is missing" if there else "no lessons") in finding.text
+
+
+def test_a_check_that_breaks_hides_none(monkeypatch, capsys):
+    def check_the_moon():
+        raise KeyError("cheese")
+        yield
+
+    monkeypatch.setattr(environment, "CHECKS", (check_the_moon, environment.check_python))
+    assert course.main(["--check"]) == 1
+    assert re.search(
+        r"\[problem\] the moon: cannot be checked.*\n    what to do: .*\n\[ok\] Python", capsys.readouterr().out
+    )
+
+
+# the copies
+
+
+def test_copies_have_no_outputs_and_keep_everything_else(started, lessons, work):
+    assert course.main([]) == 0
+    assert sorted(path.name for path in work.iterdir()) == sorted(path.name for path in lessons.iterdir())
+    expected = notebook()
+    expected["cells"][1].update(outputs=[], execution_count=None)
+    text = (work / "00_start_here.ipynb").read_text(encoding="utf-8")
+    assert json.loads(text) == expected and "Größe" in text
+    assert started == [(work.resolve(), "00_start_here.ipynb", None, True)]
+
+
+def test_an_edited_lesson_stays_byte_for_byte(started, work, capsys):
+    work.mkdir()
+    mine = b"not even a notebook \xff\r\n"
+    (work / "01_batch_dimension.ipynb").write_bytes(mine)
+    assert course.main(["--no-browser", "--fresh", "01"]) == 0
+    assert (work / "01_batch_dimension.ipynb").read_bytes() == mine
+    said = capsys.readouterr().out
+    assert re.search(r"Copied into .*: 00_start_here.ipynb, 02_channels.ipynb, 02_colours.ipynb\n", said)
+    assert re.search(r"Kept as they were in .*: 01_batch_dimension.ipynb\n", said)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_place_never_replaces_and_leaves_nothing_half(links, tmp_path, monkeypatch):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links on this file system")))
+    assert course.place("first", tmp_path / "a") and not course.place("second", tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "first" and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(UnicodeEncodeError):
+        course.place("broken off \ud800", tmp_path / "b")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_fresh_twice_gives_two_files(started, work):
+    for name in ("01", "01_batch_dimension.ipynb"):
+        assert course.main(["--fresh", name]) == 0
+    names = ["01_batch_dimension_fresh_1.ipynb", "01_batch_dimension_fresh_2.ipynb"]
+    assert [start[1] for start in started] == names
+    assert all((work / name).is_file() for name in names)
+
+
+@pytest.mark.parametrize(
+    "name, words", [("7", ["is no lesson", "01_batch"]), ("02", ["02_channels, 02_colours"]), ("../x", ["is no"])]
+)
+def test_fresh_of_no_lesson(name, words, started, capsys):
+    assert course.main(["--fresh", name]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and all(word in said for word in words) and not started
+
+
+def test_a_lesson_that_is_broken(started, lessons, work, capsys):
+    (lessons / "02_channels.ipynb").write_text('{"cells": 3}')
+    assert course.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "02_channels.ipynb cannot be read" in said
+    assert not (work / "02_channels.ipynb").exists()
+
+
+# JupyterLab
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "8888.5", "http", ""])
+def test_port_that_is_none(port, started, capsys):
+    assert course.main([f"--port={port}"]) == 1
+    assert "from 1 to 65535" in capsys.readouterr().err and not started
+
+
+def test_port_in_use(started, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert course.main(["--port", str(port)]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and f"Port {port} is in use" in said.err and not started
+    assert course.main(["--port", str(port)]) == 0 and started[0][2] == port
+
+
+def test_a_problem_that_stops_and_one_that_does_not(started, monkeypatch):
+    def check_with(stops):
+        return lambda: iter([environment.Finding("bad", "mend it", stops)])
+
+    monkeypatch.setattr(environment, "CHECKS", (check_with(True),))
+    assert course.main([]) == 1 and not started
+    monkeypatch.setattr(environment, "CHECKS", (check_with(False),))
+    assert course.main([]) == 0 and started
+    assert course.main(["--check"]) == 1
+
+
+def test_missing_jupyterlab_is_one_sentence(lessons, monkeypatch, capsys):
+    monkeypatch.setattr(environment, "CHECKS", ())
+    monkeypatch.setitem(sys.modules, "jupyterlab.labapp", None)
+    assert course.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("JupyterLab cannot be loaded") and said.count("\n") == 1
+
+
+def test_ctrl_c_before_jupyterlab_runs(started, monkeypatch, capsys):
+    monkeypatch.setattr(environment, "print_check", lambda: os.kill(os.getpid(), signal.SIGINT) or time.sleep(5))
+    assert course.main([]) == 0 and not started
+
+
+def test_settings_name_real_settings():
+    from jupyterlab.commands import get_app_dir
+
+    settings = json.loads((course.LAB_SETTINGS / "overrides.json").read_text())
+    for plugin, values in settings.items():
+        package, name = plugin.split(":")
+        schema = json.loads(Path(get_app_dir(), "schemas", package, f"{name}.json").read_text(encoding="utf-8"))
+        assert set(values) <= set(schema["properties"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a Ctrl-C cannot be sent to one process on Windows")
+def test_jupyterlab_starts_serves_and_ends(lessons, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [*as_command(lessons), "--no-browser", "--port", str(port)]
+    process = subprocess.Popen(
+        command, env=surroundings(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line.startswith("Press Ctrl-C"):
+                break
+        address = re.search(rf"http://localhost:{port}/lab/tree/00_start_here\.ipynb\?token=\w+", said).group()
+        assert "JupyterLab" in read_page(address)
+        news = "lab/api/settings/@jupyterlab/apputils-extension:notification"
+        schema = json.loads(read_page(address.replace("lab/tree/00_start_here.ipynb", news)))["schema"]
+        assert schema["properties"]["fetchNews"]["default"] == "false"
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # an impatient learner
+        rest, _ = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert rest.splitlines() == [f"JupyterLab has stopped. Your lessons are in {(tmp_path / 'my work').resolve()}"]
+    assert "Traceback" not in said and "[problem]" not in said
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def read_page(address):
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return build_opener(ProxyHandler({})).open(address, timeout=20).read().decode()
+        except URLError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+# the pip way
+
+
+def can_build_editable():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    return find_spec("hatchling") and ("dev-mode-dirs" in build or find_spec("editables"))
+
+
+@pytest.mark.skipif(not can_build_editable(), reason="hatchling, or editables that it needs for -e, is not installed")
+def test_pip_install_offline(tmp_path):
+    checkout, venv = tmp_path / "checkout", tmp_path / "venv"
+    make_lessons(checkout / "notebooks")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    shutil.copytree(ROOT / "helpers", checkout / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, timeout=60)
+    programs = venv / ("Scripts" if os.name == "nt" else "bin")
+    # What the course needs is seen in this environment, not installed again.
+    inside = sysconfig.get_path("purelib", "venv", {"base": str(venv)})
+    Path(inside, "seen.pth").write_text(sysconfig.get_path("purelib"))
+    env = surroundings(tmp_path, PIP_NO_INDEX="1", JUPYTER_PATH=str(Path(sys.prefix, "share", "jupyter")))
+    env["PYTHONPATH"] = str(tmp_path / "stand_ins")  # without the checkout that the tests run in
+    pip = [programs / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", checkout]
+    subprocess.run(pip, env=env, check=True, timeout=60)
+    check = [programs / "course", "--check"]
+    ended = subprocess.run(check, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "[ok] lessons found: 4" in ended.stdout
