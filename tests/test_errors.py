@@ -1,0 +1,80 @@
+"""The texts of real mistakes that the lessons teach to read, as the installed libraries write them."""
+
+import pickle
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+
+from helpers import data, models
+
+DIGIT = torch.rand(1, 28, 28)
+
+
+def raised(kind: type[Exception], text: str, work) -> None:
+    with pytest.raises(kind) as caught:
+        work()
+    assert text in str(caught.value)
+
+
+def test_one_digit_without_batch_axis_into_a_cnn():
+    text = "mat1 and mat2 shapes cannot be multiplied (8x196 and 1568x10)"
+    raised(RuntimeError, text, lambda: models.cnn()(DIGIT))
+
+
+def test_one_digit_without_batch_axis_into_flatten_and_linear_is_silent():
+    assert models.mlp()(DIGIT).shape == (1, 10)
+
+
+def test_one_colour_image_without_batch_axis_into_flatten_and_linear():
+    text = "mat1 and mat2 shapes cannot be multiplied (3x1024 and 3072x10)"
+    raised(RuntimeError, text, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))(torch.rand(3, 32, 32)))
+
+
+def test_a_plain_grey_image_into_conv():
+    text = "Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: [28, 28]"
+    raised(RuntimeError, text, lambda: models.cnn()(DIGIT[0]))
+
+
+def test_batch_norm_without_batch_axis():
+    raised(ValueError, "expected 4D input (got 3D input)", lambda: nn.BatchNorm2d(1)(DIGIT))
+
+
+def test_batch_norm_with_one_value_in_train_mode():
+    text = "Expected more than 1 value per channel when training, got input size torch.Size([1, 10])"
+    raised(ValueError, text, lambda: nn.BatchNorm1d(10)(torch.rand(1, 10)))
+    assert nn.BatchNorm1d(10).eval()(torch.rand(1, 10)).shape == (1, 10)
+    assert nn.BatchNorm2d(8)(torch.rand(1, 8, 14, 14)).shape == (1, 8, 14, 14)
+
+
+def test_stack_of_unequal_sizes():
+    text = "stack expects each tensor to be equal size, but got [1, 28, 28] at entry 0 and [1, 28, 32] at entry 2"
+    raised(RuntimeError, text, lambda: torch.stack([DIGIT, DIGIT, torch.zeros(1, 28, 32)]))
+
+
+def test_default_collate_on_pil_images():
+    photo = Image.open(data.photograph_path())
+    text = "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found <class 'PIL."
+    raised(TypeError, text, lambda: next(iter(DataLoader([photo, photo], batch_size=2))))
+
+
+def test_photograph_into_a_grey_model():
+    text = "expected input[1, 3, 600, 512] to have 1 channels, but got 3 channels instead"
+    raised(RuntimeError, text, lambda: models.cnn()(torch.rand(1, 3, 600, 512)))
+
+
+def test_pil_image_into_a_model():
+    photo = Image.open(data.photograph_path())
+    raised(TypeError, "conv2d() received an invalid combination of arguments", lambda: models.cnn()(photo))
+
+
+def test_numpy_of_a_result_that_requires_grad():
+    text = "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+    raised(RuntimeError, text, lambda: models.cnn()(DIGIT[None]).numpy())
+
+
+def test_loading_a_whole_model_is_refused(tmp_path):
+    torch.save(models.mlp(), tmp_path / "model.pth")
+    raised(pickle.UnpicklingError, "Weights only load failed", lambda: torch.load(tmp_path / "model.pth"))
