@@ -1,0 +1,97 @@
+"""Code style and the house of three floors."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from helpers.folders import ROOT
+
+FLOORS = {
+    "problems": 0, "folders": 0, "units": 0, "data": 0, "models": 0, "training": 0, "batches": 0, "environment": 0,
+    "figures": 1,
+    "panels": 2, "check": 2, "course": 2,
+}  # fmt: skip
+MODULES = sorted(path for path in (ROOT / "helpers").rglob("*.py") if path != ROOT / "helpers" / "__init__.py")
+
+
+@pytest.mark.parametrize("arguments", (["check"], ["format", "--check"]), ids=("rules", "format"))
+def test_ruff_is_content(arguments):
+    folders = ["helpers", "tests", "benchmarks"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments, *folders], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def module(path) -> str:
+    """`panels` for helpers/panels.py, `check` for everything in helpers/check/."""
+    return path.relative_to(ROOT / "helpers").parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_floor():
+    assert {module(path) for path in MODULES} == set(FLOORS)
+
+
+def helpers_imported(path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+def test_modules_import_from_below_and_not_in_a_circle():
+    imports = {}
+    for path in MODULES:
+        imports.setdefault(module(path), set()).update(helpers_imported(path) - {module(path)})
+    for name, others in imports.items():
+        assert all(FLOORS[other] <= FLOORS[name] for other in others), f"{name} imports from above: {others}"
+    while imports:
+        free = [name for name, others in imports.items() if not others & set(imports)]
+        assert free, f"a circle among {sorted(imports)}"
+        for name in free:
+            del imports[name]
+
+
+def test_ground_floor_runs_where_there_is_only_torch():
+    ground = [name for name, floor in FLOORS.items() if floor == 0]
+    code = f"""
+import sys
+for name in ("torchvision", "sklearn", "matplotlib", "ipywidgets", "IPython"):
+    sys.modules[name] = None
+import importlib
+for name in {ground!r}:
+    importlib.import_module("helpers." + name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_functions_have_docstrings():
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if (
+                isinstance(node, ast.FunctionDef | ast.ClassDef)
+                and not node.name.startswith("_")
+                and path.stem not in ("course", "environment")
+            ):
+                assert ast.get_docstring(node), f"{path.name}: {node.name}"
+
+
+def test_nothing_of_a_machine_or_a_registry_is_in_the_tree():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    assert "uv.lock" not in listed.stdout.split()
+    registry = re.compile("py" + r"pi\.org|files\.python" + r"hosted|registry\.npm" + "js|--extra-index-" + "url")
+    for name in listed.stdout.split("\n"):
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".toml", ".yml", ".ipynb", ".csv", ".cfg", "") and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not registry.search(text), name
+            assert str(ROOT.parent) + "/" not in text or str(ROOT.parent) == "/", name
