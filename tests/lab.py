@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -322,7 +322,13 @@ class PanelView:
     @property
     def image(self) -> bytes:
         """The panel's picture as it is on the screen, PNG bytes."""
-        return self.root.locator("[role=img]").screenshot()
+        from playwright.sync_api import Error
+
+        for _ in range(5):
+            with suppress(Error):  # drawn anew at this very moment
+                return self.root.locator("[role=img]").screenshot()
+            self.page.tab.wait_for_timeout(200)
+        raise AssertionError("the panel's picture does not stand still")
 
     def after(self, act: Callable[[], object]) -> str:
         """Do something to the panel, wait until it has answered, return its words."""
