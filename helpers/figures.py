@@ -3,16 +3,21 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
+from textwrap import fill
 
 import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
 from helpers.batches import BatchFacts
+from helpers.layouts import Layout, Step
 from helpers.problems import Problem
+from helpers.shape_flow import ShapeFlow
 from helpers.units import exact_and_readable
 
 #: Okabe-Ito, one meaning a colour in the whole course. Always beside a word, never colour alone.
@@ -112,6 +117,43 @@ def _boxes(axis: Axes, left: float, shape: Sequence[int], names: Sequence[str]) 
         axis.text(middle, 0.5, name, fontsize=FONT, ha="center")
 
 
+def shape_flow_picture(flow: ShapeFlow) -> Picture:
+    """The static twin of the shape flow panel: a box for the batch and for each layer, parameters, and the error."""
+    figure = Figure(figsize=(WIDTH, 3.2))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    _stage(axis, 0, "batch", "", flow.input_shape, "")
+    for place, stage in enumerate(flow.stages):
+        state = stage.shape or ("error" if place == flow.failed else "not reached")
+        learned = f"{stage.parameters:,}" if stage.parameters else "no"
+        _stage(axis, place + 1, stage.name, stage.sizes, state, learned)
+        axis.text(0.2 * (place + 1), 0.66, "→", fontsize=FONT, ha="center")
+    axis.text(0.02, 0.27, flow.size, fontsize=FONT - 1, weight="bold")
+    axis.text(0.02, 0.05, fill(flow.error or "", 76), fontsize=FONT - 1, color="#A03000")
+    return Picture(figure, flow.sentence)
+
+
+def _stage(axis: Axes, place: int, name: str, sizes: str, state: str | tuple[int, ...], learned: str) -> None:
+    """One box of the shape flow; `state` is the shape that came out, or why there is none."""
+    left, middle = 0.2 * place + 0.013, 0.2 * place + 0.1
+    edges = {"error": (COLOURS["activations"], 3, "-"), "not reached": ("#767676", 1.5, "--")}
+    colour, width, line = edges.get(state, ("#333333", 1.5, "-"))
+    look = {"edgecolor": colour, "linewidth": width, "linestyle": line, "facecolor": "white"}
+    axis.add_patch(Rectangle((left, 0.4), 0.174, 0.56, **look))
+    axis.text(middle, 0.87, name, fontsize=FONT, weight="bold", ha="center")
+    axis.text(middle, 0.77, sizes, fontsize=FONT - 1, ha="center")
+    axis.text(middle, 0.45, f"{learned}\nparameters" if learned else "", fontsize=FONT - 1, ha="center")
+    if isinstance(state, str):
+        axis.text(middle, 0.66, state, fontsize=FONT - 1, ha="center", style="italic")
+        return
+    box = {"boxstyle": "square,pad=0.15", "facecolor": COLOURS["batch"], "edgecolor": "none"}
+    rest = ", ".join(str(size) for size in state[1:])
+    split = middle + 0.0055 * (len(str(state[0])) - len(rest))  # where B ends, so that both together are centred
+    axis.text(split - 0.006, 0.66, str(state[0]), fontsize=FONT - 1, ha="right", bbox=box)
+    axis.text(split + 0.004, 0.66, rest, fontsize=FONT - 1, ha="left")
+
+
 def speed_up(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
     """Samples per second against batch size, each line as a ratio to its own batch size 1.
 
@@ -137,3 +179,43 @@ def speed_up(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
     axis.legend(fontsize=FONT - 1, frameon=False)
     ends = "; ".join(f"{name}: {line[max(line)]:.1f} times at B = {max(line)}" for name, line in ratios.items())
     return Picture(figure, f"Samples per second as a ratio to B = 1, measured on this machine. {ends}.")
+
+
+def layout_picture(layout: Layout) -> Picture:
+    """The static twin of the layout lab: what imshow makes of the result, and its layout in words."""
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 3))
+    left.axis("off")
+    right.axis("off")
+    if layout.imshow_error:
+        left.text(0.5, 0.5, layout.imshow_error.replace(": ", ":\n", 1), fontsize=FONT - 2, ha="center", wrap=True)
+    else:
+        left.imshow(layout.result)
+    lines = (
+        layout.code,
+        f"shape {tuple(layout.result.shape)}",
+        f"strides {layout.result.stride()}",
+        "contiguous" if layout.contiguous else "not contiguous",
+        "the same memory (a view)" if layout.shares_memory else "new memory (a copy)",
+    )
+    for row, line in enumerate(lines):
+        right.text(0, 0.85 - 0.18 * row, line, fontsize=FONT, weight="bold" if row == 0 else "normal")
+    return Picture(figure, layout.sentence)
+
+
+def memory_picture(step: Step) -> Picture:
+    """The static twin of the memory walk: every number's place in memory in rows of 20, one of them lit."""
+    figure = Figure(figsize=(WIDTH, 3), layout="constrained")
+    axis = figure.subplots()
+    axis.axis("off")
+    count = prod(step.shape)
+    for offset in range(count):
+        lit, x, y = offset == step.offset, offset % 20, -(offset // 20)
+        axis.add_patch(
+            Rectangle((x - 0.45, y - 0.4), 0.9, 0.8, facecolor="black" if lit else "white", edgecolor="#333")
+        )
+        axis.text(x, y, str(offset), color="white" if lit else "black", fontsize=FONT - 2, ha="center", va="center")
+    axis.text(-0.6, 1.2, f"index {step.index}: {step.sum} = {step.offset}   ({step.memory_format})", fontsize=FONT)
+    axis.set_xlim(-0.8, 19.8)
+    axis.set_ylim(-(count // 20) + 0.3, 1.8)
+    return Picture(figure, step.sentence)

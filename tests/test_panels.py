@@ -3,14 +3,17 @@
 import asyncio
 import base64
 import io
+import re
+from math import prod
 
 import ipywidgets as widgets
 import pytest
 import torch
 from PIL import Image
 
-from helpers import panels
+from helpers import layouts, models, panels
 from helpers.problems import Problem
+from helpers.shape_flow import shape_flow
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +148,85 @@ def test_a_panel_leaves_the_learners_random_numbers_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.fixture(scope="module")
+def flow():
+    return panels.ShapeFlowPanel()
+
+
+def test_shape_flow_starts_with_the_in_features_that_fit(flow):
+    assert flow.values == {"dataset": "digits", "batch_size": 64, "hidden": 128, "in_features": 784}
+    assert panels.ShapeFlowPanel("colours").values["in_features"] == 3072
+    assert "Flatten (64, 784) → Linear (64, 128) → ReLU (64, 128) → Linear (64, 10)" in flow.text
+    assert "100,480 + 1,290 = 101,770 parameters, 407,080 bytes (0.39 MiB)" in flow.text
+    assert flow.record.error is None and flow.record.failed is None
+
+
+def test_shape_flow_counts_what_the_models_of_the_course_hold(flow):
+    for name, shape in (("digits", (1, 28, 28)), ("colours", (3, 32, 32))):
+        for batch_size, hidden in ((1, 1), (7, 512), (256, 100)):
+            inputs = prod(shape)
+            flow.set(dataset=name, batch_size=batch_size, hidden=hidden, in_features=inputs)
+            assert flow.record.parameters == models.parameter_count(models.mlp(shape, hidden))
+            assert flow.record.stages[-1].shape == (batch_size, 10)
+
+
+def test_shape_flow_shows_the_error_that_pytorch_raises(flow):
+    flow.set(dataset="colours", batch_size=32, hidden=100, in_features=784)
+    with pytest.raises(RuntimeError) as caught:
+        torch.nn.Linear(784, 100)(torch.rand(32, 3072))
+    assert flow.record.error == f"RuntimeError: {caught.value}"
+    assert flow.record.failed == 1 and [stage.shape for stage in flow.record.stages[1:]] == [None] * 3
+    drawing = flow._picture.value
+    assert flow.record.error in drawing and drawing.count("not reached") == 2 and drawing.count("✗ error") == 1
+    assert "(32x3072 and 784x100)" in flow.text and "in_features=3072 repairs it" in flow.text
+    flow.set(in_features=3072)
+    assert flow.record.error is None and "✗" not in flow._picture.value
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": "cats"}, {"batch_size": 0}, {"batch_size": 257}, {"hidden": 0}, {"hidden": 513}, {"hidden": 1.5},
+        {"in_features": 0}, {"in_features": 4097}, {"in_features": None}, {"images": "digits"},
+    ],
+)  # fmt: skip
+def test_shape_flow_refuses_bad_values_and_nothing_moves(flow, values):
+    before = flow.values, flow.text, shown(flow)
+    with pytest.raises(Problem, match="allowed is"):
+        flow.set(**values)
+    assert (flow.values, flow.text, shown(flow)) == before
+
+
+@pytest.mark.parametrize("arguments", [{"dataset": "cats"}, {"batch_size": 0}, {"hidden": "128"}, {"in_features": 0}])
+def test_shape_flow_refuses_bad_construction(arguments):
+    with pytest.raises(Problem):
+        panels.ShapeFlowPanel(**arguments)
+
+
+def test_shape_flow_has_one_size_and_a_static_picture_with_and_without_an_error(flow):
+    heights = set()
+    for in_features in (784, 3072, 4096):
+        flow.set(dataset="digits", batch_size=256, hidden=512, in_features=in_features)
+        heights.add(tuple(re.findall(r"height:\d+px", flow._picture.value)))
+        bundle = flow._repr_mimebundle_()
+        assert bundle["text/plain"] == f"<shape flow panel: {flow.text}>"
+        assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (720, 288)
+    assert len(heights) == 1
+
+
+def test_shape_flow_leaves_the_learners_random_numbers_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    panels.ShapeFlowPanel().set(batch_size=3, hidden=7)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("images", [None, [1, 2], torch.rand(3), torch.rand(0, 1, 28, 28)])
+def test_shape_flow_of_something_else_is_refused(images):
+    with pytest.raises(Problem, match="give a tensor"):
+        shape_flow(images, 784)
+
+
 class SlowPanel(panels.Panel):
     """Counts how often it computes; waits for quiet first."""
 
@@ -190,3 +272,58 @@ def test_set_does_not_wait_and_ends_the_waiting():
         return panel
 
     assert asyncio.run(both()).computed == [1, 7]
+
+
+# ---------------------------------------------------------------------------------------------------- lesson 02
+
+
+@pytest.mark.parametrize("operation", layouts.OPERATIONS)
+def test_layout_lab_says_what_torch_and_matplotlib_do(operation):
+    lab = panels.LayoutLab()
+    lab.set(operation=operation)
+    height, width = lab._image.shape[1:]
+    code = operation.replace("H, W, C", f"{height}, {width}, 3")
+    result = eval(code, {"image": lab._image})
+    assert f"shape {tuple(result.shape)}, strides {result.stride()}" in lab.text
+    assert ("not contiguous" in lab.text) is not result.is_contiguous()
+    assert ("the same memory" in lab.text) is (result.data_ptr() == lab._image.data_ptr())
+    shown = "data:image/png" in lab._picture.value
+    assert shown is (result.shape[-1] == 3) and shown is ("makes a picture" in lab.text)
+    assert shown or "Invalid shape (3, 75, 64) for image data" in lab._picture.value
+    assert lab._repr_mimebundle_()["image/png"]
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_memory_walk_finds_every_number(memory_format):
+    walk = panels.MemoryWalk(memory_format=memory_format)
+    kind = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[memory_format]
+    batch = torch.arange(120).view(2, 3, 4, 5).to(memory_format=kind)
+    memory = torch.as_strided(batch, (120,), (1,))
+    for n, c, h, w in [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 3, 2), (1, 0, 0, 4)]:
+        walk.set(n=n, c=c, h=h, w=w)
+        assert memory[walk.record.offset] == batch[n, c, h, w]
+        assert walk.text.endswith(f"= {walk.record.offset}.")
+        assert walk._picture.value.count('fill="#000" stroke') == 2  # lit in its plane and in memory
+    assert walk._repr_mimebundle_()["image/png"]
+
+
+@pytest.mark.parametrize("values", [{"n": 2}, {"c": 3}, {"h": -1}, {"w": 5}, {"memory_format": "NHWC"}, {"x": 1}])
+def test_memory_walk_refuses(values):
+    walk = panels.MemoryWalk()
+    with pytest.raises(Problem, match="allowed is"):
+        walk.set(**values)
+
+
+def test_layouts_refuse():
+    for image in (torch.rand(2, 3), None, torch.rand(1, 3, 4, 5)):
+        with pytest.raises(Problem):
+            layouts.layout(image, "image")
+    for arguments in (
+        (torch.rand(3, 4, 5), "image.T"),
+        (torch.rand(3, 4, 5), None),
+    ):
+        with pytest.raises(Problem, match="allowed is"):
+            layouts.layout(*arguments)
+    for shape, index in (((2, 3), (0, 0)), ((2, 3, 4, 5), (2, 0, 0, 0)), ((0, 3, 4, 5), (0, 0, 0, 0))):
+        with pytest.raises(Problem):
+            layouts.step(shape, index)

@@ -10,7 +10,8 @@ import pytest
 from helpers.folders import ROOT
 
 FLOORS = {
-    "problems": 0, "folders": 0, "units": 0, "data": 0, "models": 0, "training": 0, "batches": 0, "environment": 0,
+    "problems": 0, "folders": 0, "units": 0, "data": 0, "models": 0, "training": 0,
+    "batches": 0, "layouts": 0, "shape_flow": 0, "environment": 0,
     "figures": 1,
     "panels": 2, "check": 2, "course": 2,
 }  # fmt: skip

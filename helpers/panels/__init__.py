@@ -2,3 +2,5 @@
 
 from helpers.panels.batch import BatchPanel
 from helpers.panels.core import Panel, choice, number
+from helpers.panels.layout import LayoutLab, MemoryWalk
+from helpers.panels.shape_flow import ShapeFlowPanel

@@ -196,12 +196,15 @@ class Panel(widgets.VBox):
         return bundle
 
 
-def shape_boxes(shape: tuple[int, ...], names: tuple[str, ...]) -> str:
-    """The sizes of a shape in boxes, each with the name of its axis below; the batch axis has its colour."""
+def shape_boxes(shape: tuple[int, ...], names: tuple[str, ...], batch: bool = True) -> str:
+    """The sizes of a shape in boxes, each with the name of its axis below; the batch axis has its colour.
+
+    `batch`: the first axis is the batch axis.
+    """
     names = names if len(names) == len(shape) else ("batch B", *(f"axis {axis}" for axis in range(1, len(shape))))
     cells = []
     for axis, (size, name) in enumerate(zip(shape, names, strict=True)):
-        look = f"background:{COLOURS['batch']};color:#000" if axis == 0 else "background:#fff;color:#000"
+        look = f"background:{COLOURS['batch']};color:#000" if batch and axis == 0 else "background:#fff;color:#000"
         cells.append(
             f'<span style="display:inline-block;width:82px;text-align:center;margin-right:4px">'
             f'<span style="display:block;border:2px solid #333;font-size:20px;font-weight:bold;{look}">{size}</span>'
