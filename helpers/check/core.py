@@ -5,6 +5,7 @@ never prints. It tries an answer on several inputs from a fixed seed (odd batch 
 non-contiguous tensors), and it says which mistake it recognises before it says what differs.
 """
 
+import contextlib
 import copy
 import html
 import traceback
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isclose, prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,8 +43,15 @@ _CRASHES = {
     "for ^": "In Python a power is written **, as in 2**20.",
     "for +=": "Is one of the two still None, or a list?",
     "positional argument": "The check calls your function with the arguments that the task names.",
+    "is invalid for input of size": "The check uses other sizes too: do not write sizes into your code.",
+    "index out of range": "The check uses other lengths too: do not write them into your code.",
+    "Boolean value of Tensor": "if, min and max compare one number; .clamp works on every number of a tensor.",
     "is not defined": "A name is spelt differently, or the cell that defines it has not run.",
 }
+
+
+#: What `right` returns where there is no single right object (a model, say): then `coach` alone decides.
+COACHED = object()
 
 
 class _NotYet(Exception):
@@ -82,8 +91,16 @@ def judge(
 
 
 def _mistake(name: str, arguments: tuple, got: object, want: object, coach: Coach) -> str | None:
+    if isinstance(got, np.generic):  # a single number out of NumPy is as good as Python's
+        got = got.item()
     try:
-        return _nan(got, want) or coach(arguments, got, want) or _difference(name, arguments, got, want)
+        if want is COACHED:
+            return coach(arguments, got, want)
+        same_kind = not isinstance(want, Tensor) or not isinstance(got, Tensor) or got.dtype == want.dtype
+        named = _nan(got, want)
+        with contextlib.suppress(*(() if same_kind else (RuntimeError,))):  # Half against Float: the dtype is the point
+            named = named or coach(arguments, got, want)
+        return named or _difference(name, arguments, got, want)
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:  # 10**400, an empty tensor, a quantized one
         return f"{name} returned a {type(got).__name__} that cannot be compared ({_last_line(error)})."
 
@@ -133,6 +150,8 @@ def kind(thing: object) -> str:
     """What a message calls an object: a tensor with its shape, a small value with itself, anything else by its type."""
     if isinstance(thing, Tensor):
         return f"tensor of shape {tuple(thing.shape)}"
+    if isinstance(thing, np.ndarray):
+        return f"NumPy array of shape {thing.shape}"
     if isinstance(thing, nn.Module):
         return "model"
     if isinstance(thing, tuple | list) and all(isinstance(part, int | float) for part in thing):
@@ -146,6 +165,8 @@ def _same(one: object, other: object) -> bool:
     """Equal, for everything that a check hands out. Train and eval mode of a module is for the checks to judge."""
     if isinstance(one, Tensor):
         return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
     if isinstance(one, nn.Module):
         return all(_same(mine, yours) for mine, yours in zip(one.parameters(), other.parameters(), strict=True))
     if isinstance(one, list | tuple):
@@ -154,7 +175,8 @@ def _same(one: object, other: object) -> bool:
 
 
 def _nan(got: object, want: object) -> str | None:
-    if isinstance(got, Tensor) and got.is_floating_point() and got.isnan().any():
+    in_tensor = isinstance(got, Tensor) and got.is_floating_point() and bool(got.isnan().any())
+    if in_tensor or (isinstance(got, np.ndarray) and got.dtype.kind == "f" and bool(np.isnan(got).any())):
         return (
             "the result holds NaN (not a number). Look for 0 / 0, a root or logarithm of a negative, or empty memory."
         )
@@ -166,28 +188,38 @@ def _nan(got: object, want: object) -> str | None:
 def _difference(name: str, arguments: tuple, got: object, want: object) -> str | None:
     """What differs, in the order in which a learner should repair it: type, shape, dtype, values."""
     given = f"{name}({', '.join(kind(argument) for argument in arguments)})"
+    if isinstance(want, np.ndarray):
+        if not isinstance(got, np.ndarray):
+            return f"{given} returned {kind(got)}, expected a NumPy array of shape {want.shape}."
+        if got.dtype.kind not in "biuf":
+            return f"{given} returned an array of {got.dtype}, expected {want.dtype}."
+        got, want = torch.from_numpy(np.ascontiguousarray(got)), torch.from_numpy(np.ascontiguousarray(want))
     if isinstance(want, Tensor):
         if not isinstance(got, Tensor):
             return f"{given} returned {kind(got)}, expected a torch tensor of shape {tuple(want.shape)}."
         if got.shape != want.shape:
             return f"{given}: got shape {tuple(got.shape)}, expected {tuple(want.shape)}."
         if got.dtype != want.dtype:
-            return f"{given}: the shape is right, the dtype is {got.dtype}, expected {want.dtype}."
+            return f"{given}: the shape is right, the dtype is {_plain(got.dtype)}, expected {_plain(want.dtype)}."
         if not torch.allclose(got.double(), want.double(), rtol=1e-4, atol=1e-6):
             share = (~torch.isclose(got.double(), want.double(), rtol=1e-4, atol=1e-6)).double().mean().item()
-            return f"{given}: shape and dtype are right, but {share:.0%} of the numbers differ from what was expected."
+            return f"{given}: shape and dtype are right, but {max(share, 0.01):.0%} of the numbers are not as expected."
         return None
     if isinstance(want, bool):
         if not isinstance(got, bool):
             return f"{given} returned {kind(got)}, expected True or False (bool(...) makes one)."
         return None if got == want else f"{given}: got {got}, expected {want}."
-    if isinstance(got, Tensor) and got.ndim == 0 and isinstance(want, float):
+    if isinstance(got, Tensor) and got.ndim == 0 and isinstance(want, int | float):
         got = got.item()
     if isinstance(got, bool) or not isinstance(got, int | float):
         return f"{given} returned {kind(got)}, expected a Python number such as {want}."
     if isinstance(want, int) and not isinstance(got, int):
         return f"{given}: got the float {got}, expected the whole number {want}."
     return None if isclose(got, want, rel_tol=1e-4, abs_tol=1e-9) else f"{given}: got {got:g}, expected {want:g}."
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def judge_value(

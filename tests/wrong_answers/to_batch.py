@@ -43,12 +43,12 @@ def viewed(image):
 
 
 def as_numpy(image):
-    """returned ndarray, expected a torch tensor"""
+    """returned NumPy array of shape (1, 3, 32, 32), expected a torch tensor"""
     return np.asarray(image)[None]
 
 
 def as_float(image):
-    """the dtype is torch.float32, expected torch.uint8"""
+    """the dtype is float32, expected uint8"""
     return image.unsqueeze(0).float()
 
 
