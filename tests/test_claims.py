@@ -3,8 +3,10 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
@@ -183,3 +185,172 @@ def test_A7_a_photograph_goes_through_the_recipe_too(trained):
         chances = trained.eval()(to_digit(photo).unsqueeze(0)).softmax(1)
     assert chances.shape == (1, 10)
     assert chances.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------------- lesson 02
+
+
+def small_cnn() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in ((1, 8), (8, 16), (16, 32)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+
+
+def test_B1_a_fixed_permutation_costs_a_cnn_but_not_an_mlp(digits, images):
+    test = data.digits(train=False)
+    order = torch.randperm(784, generator=torch.Generator().manual_seed(0))
+
+    def scramble(batch: torch.Tensor) -> torch.Tensor:
+        return batch.flatten(1)[:, order].view_as(batch)
+
+    def mean_accuracy(build, change) -> float:
+        shares = []
+        for seed in range(3):
+            torch.manual_seed(seed)
+            model = build()
+            training.fit(model, change(images), digits.labels, epochs=8, learning_rate=5e-3, seed=seed)
+            shares.append(training.accuracy(model, change(test.images.float() / 255), test.labels))
+        return sum(shares) / len(shares)
+
+    change = {
+        build: mean_accuracy(build, scramble) - mean_accuracy(build, lambda x: x) for build in (models.mlp, small_cnn)
+    }
+    assert abs(change[models.mlp]) < 0.02
+    assert change[small_cnn] < -0.02
+
+
+def test_B2_grey_pixels_are_uint8_and_become_floats_in_0_to_1(digits):
+    image = digits.images[0]
+    assert (image.shape, image.dtype, image.min().item()) == ((1, 28, 28), torch.uint8, 0)
+    assert image.max() <= 255
+    two = torch.tensor([200], dtype=torch.uint8), torch.tensor([100], dtype=torch.uint8)
+    assert (two[0] + two[1]).item() == 44
+    picture = Image.fromarray(image[0].numpy())
+    scaled = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])(picture)
+    forgotten = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32)])(picture)
+    assert torch.allclose(scaled, ToTensor()(picture))
+    assert torch.allclose(scaled * 255, forgotten)
+    assert scaled.min() >= 0 and 0.5 < scaled.max() <= 1 < forgotten.max()
+
+
+def test_B3_colour_images_are_three_planes_in_the_order_rgb():
+    colours = data.colours()
+    assert colours.images.shape[1:] == (3, 32, 32)
+    assert torch.equal(torch.stack(list(colours.images[0])), colours.images[0])
+    sky = colours.images[colours.labels == colours.classes.index("backdrop")].float().mean((0, 2, 3))
+    assert sky.argmax() == 2  # the blue backdrop is blue in the last plane
+    assert sky.flip(0).argmax() == 0  # read as BGR it would be red
+
+
+def test_B4_orders_of_axes_views_and_copies():
+    image = torch.arange(3 * 5 * 7).view(3, 5, 7)
+    hwc = image.permute(1, 2, 0)
+    assert torch.equal(torch.from_numpy(np.transpose(image.numpy(), (1, 2, 0))), hwc)
+    assert torch.equal(image.movedim(0, -1), hwc)
+    scrambled = image.reshape(5, 7, 3)
+    assert scrambled.shape == hwc.shape and not torch.equal(scrambled, hwc)
+    assert hwc.data_ptr() == image.data_ptr() and hwc.reshape(-1).data_ptr() != image.data_ptr()
+    Figure().subplots().imshow(hwc)
+    with pytest.raises(TypeError):
+        Figure().subplots().imshow(image)
+    batch = torch.rand(4, 3, 8, 8)
+    other = batch.to(memory_format=torch.channels_last)
+    assert other.shape == batch.shape and torch.equal(other, batch)
+    assert other.stride() == (192, 1, 24, 3) != batch.stride()
+    conv = nn.Conv2d(3, 4, 3)
+    assert torch.allclose(conv(batch), conv(other), atol=1e-5)
+    with pytest.raises(RuntimeError, match="to have 3 channels, but got 8 channels"):
+        conv(batch.permute(0, 2, 3, 1))
+
+
+def test_B5_linear_acts_on_the_last_axis_of_any_shape():
+    layer = nn.Linear(7, 5)
+    for shape in ((7,), (64, 7), (64, 1, 7), (2, 3, 4, 7)):
+        x = torch.rand(shape)
+        assert layer(x).shape == (*shape[:-1], 5)
+        assert torch.allclose(layer(x), (layer(x.reshape(-1, 7))).reshape(*shape[:-1], 5), atol=1e-6)
+    assert nn.Linear(28, 5)(torch.rand(64, 1, 28, 28)).shape == (64, 1, 28, 5)
+    with pytest.raises(RuntimeError, match="1792x28 and 784x128"):  # 64 * 1 * 28 rows
+        nn.Linear(784, 128)(torch.rand(64, 1, 28, 28))
+    assert nn.Linear(784, 128)(torch.rand(64, 1, 784)).shape == (64, 1, 128)
+
+
+def test_B6_flatten_keeps_the_batch_and_its_cousins_do_not():
+    for shape in ((64, 1, 28, 28), (1, 3, 32, 32), (5, 2, 3)):
+        x = torch.rand(shape)
+        for flat in (nn.Flatten()(x), torch.flatten(x, 1), x.reshape(len(x), -1), x.view(len(x), -1)):
+            assert flat.shape == (len(x), x[0].numel())
+            assert flat.data_ptr() == x.data_ptr()
+        assert torch.flatten(x).shape == x.view(-1).shape == (x.numel(),)
+
+
+def test_B6_after_permute_view_fails_reshape_copies_and_the_order_is_another():
+    x = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    nhwc = x.permute(0, 2, 3, 1)
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        nhwc.view(2, -1)
+    flat = nhwc.reshape(2, -1)
+    assert flat.shape == nn.Flatten()(nhwc).shape == nn.Flatten()(x).shape
+    assert flat.data_ptr() != x.data_ptr() == nhwc.data_ptr()
+    assert not torch.equal(flat, nn.Flatten()(x))
+    assert torch.equal(flat.sort(1).values, nn.Flatten()(x))
+    grey = torch.rand(4, 1, 6, 6)
+    assert torch.equal(nn.Flatten()(grey.permute(0, 2, 3, 1)), nn.Flatten()(grey))  # one channel hides it
+
+
+def test_B7_the_mnist_mlp_has_784_inputs_and_learns_digits(digits, images):
+    torch.manual_seed(0)
+    model = models.mlp((1, 28, 28), 128, 10)
+    first = model[1]
+    assert first.in_features == digits.images[0].numel() == 784
+    assert models.parameter_count(first) == 784 * 128 + 128 == 100_480
+    assert models.parameter_count(model) == 101_770
+    training.fit(model, images, digits.labels, epochs=15)
+    test = data.digits(train=False)
+    assert training.accuracy(model, test.images.float() / 255, test.labels) > 0.85
+
+
+def test_B8_the_cifar_mlp_has_3072_inputs_and_learns_colours_in_their_order_only():
+    colours, test = data.colours(), data.colours(train=False)
+    torch.manual_seed(0)
+    model = models.mlp((3, 32, 32), 128, 10)
+    first = model[1]
+    assert first.in_features == colours.images[0].numel() == 3072
+    assert models.parameter_count(first) == 3072 * 128 + 128 == 393_344
+    assert models.parameter_count(model) == 394_634
+    training.fit(model, colours.images.float() / 255, colours.labels, epochs=10)
+    x = test.images.float() / 255
+    share = training.accuracy(model, x, test.labels)
+    assert share > 0.6
+    assert training.accuracy(model, x.permute(0, 2, 3, 1), test.labels) < 0.4  # B6: scrambled, without an error
+
+
+def test_B9_the_weights_know_no_batch_and_only_the_bias_is_broadcast(images):
+    torch.manual_seed(0)
+    model = models.mlp()
+    before = copy.deepcopy(model.state_dict())
+    first = model[1]
+    with torch.no_grad():
+        for b in (1, 2, 7, 64, 128, 784, 1024):
+            assert model(images[:b]).shape == (b, 10)
+            x = images[:b].flatten(1)
+            assert torch.allclose(x @ first.weight.T + first.bias, first(x), atol=1e-4)
+    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+    stretched = first.bias.expand(64, 128)
+    assert stretched.stride() == (0, 1) and stretched.data_ptr() == first.bias.data_ptr()
+
+
+def test_B9_a_wrong_product_runs_for_one_batch_size_only():
+    torch.manual_seed(0)
+    weights, runs = torch.randn(8, 8), []
+    for b in range(1, 33):
+        x = torch.randn(b, 8)
+        try:
+            wrong = weights @ x
+        except RuntimeError:
+            continue
+        runs.append(b)
+        assert wrong.shape == (x @ weights).shape and not torch.allclose(wrong, x @ weights, atol=1e-2)
+    assert runs == [8]
+    assert models.mlp()(torch.rand(1, 1, 28, 28)).squeeze().shape == (10,)

@@ -2,10 +2,13 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from helpers import data, models
@@ -78,3 +81,71 @@ def test_numpy_of_a_result_that_requires_grad():
 def test_loading_a_whole_model_is_refused(tmp_path):
     torch.save(models.mlp(), tmp_path / "model.pth")
     raised(pickle.UnpicklingError, "Weights only load failed", lambda: torch.load(tmp_path / "model.pth"))
+
+
+# ---------------------------------------------------------------------------------------------------- lesson 02
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (8, 3, 32, 32)])
+def test_imshow_of_channels_first_of_one_channel_and_of_a_batch(shape):
+    raised(TypeError, f"Invalid shape {shape} for image data", lambda: Figure().subplots().imshow(torch.rand(shape)))
+
+
+def test_imshow_of_a_tensor_that_requires_grad():
+    text = "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+    raised(RuntimeError, text, lambda: Figure().subplots().imshow(torch.rand(28, 28, requires_grad=True)))
+
+
+def test_channels_last_into_conv():
+    text = "expected input[1, 28, 28, 3] to have 3 channels, but got 28 channels instead"
+    raised(RuntimeError, text, lambda: nn.Conv2d(3, 8, 3)(torch.rand(1, 28, 28, 3)))
+
+
+def test_uint8_into_conv_and_linear():
+    text = "Input type (unsigned char) and bias type (float) should be the same"
+    raised(RuntimeError, text, lambda: nn.Conv2d(1, 8, 3)(torch.zeros(1, 1, 28, 28, dtype=torch.uint8)))
+    text = "mat1 and mat2 must have the same dtype, but got Byte and Float"
+    raised(RuntimeError, text, lambda: nn.Linear(784, 10)(torch.zeros(1, 784, dtype=torch.uint8)))
+
+
+def test_numpys_float64_into_conv_and_linear():
+    text = "Input type (double) and bias type (float) should be the same"
+    raised(RuntimeError, text, lambda: nn.Conv2d(3, 8, 3)(torch.from_numpy(np.random.rand(1, 3, 32, 32))))
+    text = "mat1 and mat2 must have the same dtype, but got Double and Float"
+    raised(RuntimeError, text, lambda: nn.Linear(4, 2)(torch.from_numpy(np.random.rand(3, 4))))
+
+
+def test_view_of_a_permuted_tensor():
+    text = "view size is not compatible with input tensor's size and stride"
+    raised(RuntimeError, text, lambda: torch.rand(2, 3, 4).permute(1, 2, 0).view(-1))
+
+
+def test_no_flatten_before_linear():
+    text = "mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128)"
+    raised(RuntimeError, text, lambda: nn.Linear(784, 128)(torch.rand(64, 1, 28, 28)))
+
+
+def test_wrong_in_features_behind_a_convolution_without_pooling():
+    net = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 10))
+    text = "mat1 and mat2 shapes cannot be multiplied (64x6272 and 1568x10)"
+    raised(RuntimeError, text, lambda: net(torch.rand(64, 1, 28, 28)))
+
+
+def test_view_that_eats_the_batch():
+    rows = torch.rand(64, 4, 14, 14).view(-1, 1568)
+    text = "Expected input batch_size (32) to match target batch_size (64)."
+    raised(ValueError, text, lambda: F.cross_entropy(nn.Linear(1568, 10)(rows), torch.zeros(64, dtype=torch.int64)))
+
+
+def test_view_on_a_permuted_tensor():
+    text = (
+        "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+        "contiguous subspaces). Use .reshape(...) instead."
+    )
+    raised(RuntimeError, text, lambda: torch.rand(64, 3, 32, 32).permute(0, 2, 3, 1).view(64, -1))
+
+
+def test_hand_written_layer_with_the_factors_the_wrong_way_round():
+    square = torch.rand(8, 8)
+    raised(RuntimeError, "", lambda: square @ torch.rand(4, 8))
+    assert (square @ torch.rand(8, 8)).shape == (8, 8)  # silent
