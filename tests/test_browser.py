@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import lab
 import lessons
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -240,30 +241,30 @@ panel => {
 """
 
 
-def test_nothing_jumps_and_nothing_is_cut(panel):
+def size_if_well(panel) -> tuple[float, float]:
+    """The panel's size on the screen, once nothing in it is cut, sticks out, or is smaller than the notebook's text."""
     paragraph = panel.page.tab.locator(".jp-MarkdownOutput:visible p").first
     text_size = float(paragraph.evaluate("p => parseFloat(getComputedStyle(p).fontSize)"))
-    layouts = []
+    layout = panel.root.evaluate(LAYOUT)
+    assert layout["cut"] == [] and layout["outside"] == []
+    assert [small for small in layout["small"] if small[0] < text_size] == []
+    return tuple(layout["size"])
 
-    def look():
-        layout = panel.root.evaluate(LAYOUT)
-        assert layout["cut"] == [] and layout["outside"] == []
-        assert [small for small in layout["small"] if small[0] < text_size] == []
-        layouts.append(tuple(layout["size"]))
 
+def test_nothing_jumps_and_nothing_is_cut(panel):
+    sizes = []
     for size in (1, 33, 256):
         panel.type("Batch size B", size)
-        look()
+        sizes.append(size_if_well(panel))
     for label, value in (("Images", "colours"), ("Stored as", "float16")):
         panel.choose(label, value)
-        look()
+        sizes.append(size_if_well(panel))
     panel.type("Batch size B", 1)
-    look()
-    assert len(set(layouts)) == 1, layouts
+    sizes.append(size_if_well(panel))
+    assert len(set(sizes)) == 1, sizes
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_axe_finds_nothing(panel, theme):
+def assert_axe_finds_nothing(panel, theme):
     """Names, roles and contrast, by axe. ipywidgets gives the handle of a slider no name: the box beside it has one."""
     from axe_playwright_python.sync_playwright import Axe
 
@@ -283,3 +284,86 @@ def test_axe_finds_nothing(panel, theme):
         if not (rule["id"] == "aria-input-field-name" and "noUi-handle" in node["html"])
     ]
     assert unexpected == []
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_axe_finds_nothing(panel, theme):
+    assert_axe_finds_nothing(panel, theme)
+
+
+# the other panels: one notebook with one of each
+
+GALLERY = {
+    "layout": ("panels.LayoutLab()", {"Operation": ("image.permute(1, 2, 0)", "image.reshape(H, W, C)")}),
+    "walk": ("panels.MemoryWalk()", {"w (column)": (4, 2), "n (image)": (1,), "Format": ("channels_last",)}),
+}
+
+
+@pytest.fixture(scope="module")
+def gallery(page):
+    cells = [nbformat.v4.new_markdown_cell("One of each.", id="text")]
+    cells.append(nbformat.v4.new_code_cell("from helpers import panels", id="imports"))
+    cells += [nbformat.v4.new_code_cell(code, id=name) for name, (code, _) in GALLERY.items()]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), page.server.work / "gallery.ipynb")
+    page.open("gallery.ipynb")
+    page.run_all()
+    return page
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_other_panels_answer_do_not_jump_and_pass_axe(gallery, name):
+    panel = gallery.panel(name)
+    sizes = [size_if_well(panel)]
+    for label, values in GALLERY[name][1].items():
+        for value in values:
+            picture = panel.root.screenshot()
+            words = panel.type(label, value) if isinstance(value, int) else panel.choose(label, value)
+            assert words and panel.root.screenshot() != picture
+            assert panel.root.locator("[role=alert]").count() == 0
+            sizes.append(size_if_well(panel))
+    assert len(set(sizes)) == 1, sizes
+    for theme in ("Light", "Dark"):
+        assert_axe_finds_nothing(panel, theme)
+    assert gallery.errors == []
+
+
+# the shape flow panel of lesson 03
+
+
+@pytest.fixture(scope="module")
+def flow(page):
+    page.open("03_flatten_and_mlp.ipynb")
+    for cell in ("03-imports", "03-panel"):
+        page.run_cell(cell)
+    return page.panel("03-panel")
+
+
+def test_shape_flow_shows_an_error_and_its_repair_and_nothing_jumps(flow):
+    text_size = 14
+    layouts = []
+
+    def look():
+        layout = flow.root.evaluate(LAYOUT)
+        assert layout["cut"] == [] and layout["outside"] == []
+        assert [small for small in layout["small"] if small[0] < text_size] == []
+        layouts.append(tuple(layout["size"]))
+
+    look()
+    assert "stops" in flow.choose("Data set", "colours")
+    assert "(64x3072 and 784x128)" in flow.root.locator("code").inner_text()
+    assert flow.root.get_by_text("not reached").count() == 2
+    look()
+    for label, value in (("Batch size B", 256), ("Hidden size", 512), ("in_features of the first Linear", 4096)):
+        flow.type(label, value)
+        look()
+    assert "Linear (256, 10)" in flow.type("in_features of the first Linear", 3072)
+    assert flow.root.get_by_text("not reached").count() == 0
+    look()
+    assert len(set(layouts)) == 1, layouts
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_axe_finds_nothing_in_the_shape_flow(flow, theme):
+    flow.type("in_features of the first Linear", {"Light": 5, "Dark": 6}[theme])  # with an error in it
+    assert_axe_finds_nothing(flow, theme)
