@@ -190,7 +190,7 @@ def layout_picture(layout: Layout) -> Picture:
     if layout.imshow_error:
         left.text(0.5, 0.5, layout.imshow_error.replace(": ", ":\n", 1), fontsize=FONT - 2, ha="center", wrap=True)
     else:
-        left.imshow(layout.result)
+        left.imshow(layout.result.numpy())
     lines = (
         layout.code,
         f"shape {tuple(layout.result.shape)}",

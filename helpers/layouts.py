@@ -40,7 +40,7 @@ class Layout:
         from matplotlib.figure import Figure
 
         try:
-            Figure().subplots().imshow(self.result)
+            Figure().subplots().imshow(self.result.numpy())
         except TypeError as error:
             return f"{type(error).__name__}: {error}"
         return ""

@@ -72,7 +72,7 @@ def test_no_warning_no_widget_state_no_path_of_a_machine(path):
     assert set(lesson.metadata) == {"kernelspec", "language_info"}
     text = path.read_text(encoding="utf-8")
     assert lessons.WIDGET_VIEW not in text
-    assert not re.search(r"/home/|/root/|/tmp/|/usr/|/Users/|[A-Z]:\\\\|site-packages", text)
+    assert not re.search(r"/(home|root|tmp|usr|Users)/|[A-Z]:\\\\|site-packages", text)
     assert str(ROOT) not in text
     for cell in lessons.code_cells(lesson):
         assert not [output for output in cell.outputs if output.get("name") == "stderr"], cell.id

@@ -44,14 +44,14 @@ def number(label: str, low: int, high: int, value: int) -> Control:
     return Control(widgets.HBox([box, slider]), box, lambda name, given: whole_number(name, given, low, high))
 
 
-def choice(label: str, options: tuple[str, ...]) -> Control:
-    """A drop-down list; the first option is chosen at the start."""
+def choice(label: str, options: tuple[str, ...], width: str = "330px") -> Control:
+    """A drop-down list; the first option is chosen at the start. `width`: of label and list together."""
     box = widgets.Dropdown(
         options=options,
         description=label,
         tooltip=label,
         style=_LABEL,
-        layout=widgets.Layout(width="330px", margin="2px"),
+        layout=widgets.Layout(width=width, margin="2px"),
     )
     return Control(box, box, lambda name, given: one_of(name, given, options))
 

@@ -29,7 +29,9 @@ class LayoutLab(Panel):
     def __init__(self, operation: str = "image"):
         photo = Image.open(data.photograph_path()).resize((64, 75), Image.Resampling.BOX)
         self._image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
-        super().__init__({"operation": choice("Operation", tuple(layouts.OPERATIONS))}, {"operation": operation})
+        super().__init__(
+            {"operation": choice("Operation", tuple(layouts.OPERATIONS), width="460px")}, {"operation": operation}
+        )
 
     def compute(self, operation: str) -> Layout:
         return layouts.layout(self._image, operation)
