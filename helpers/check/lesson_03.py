@@ -84,7 +84,7 @@ def mlp_parameters(answer: object) -> Verdict:
             weights + sum(sizes[:-1]): "a layer has one bias for each output, not for each input",
             weights + len(pairs): "you counted one bias a layer. There is one for each output",
             weights + sizes[-1]: "only the last layer got biases. Every layer has them",
-            _count(sizes[:2]): "only the first layer was counted. Is the return inside the loop?",
+            _count(sizes[:2]): "only the first layer was counted. Is the return inside the loop",
             pairs[-1][0] * pairs[-1][1] + pairs[-1][1]: "only the last layer was counted. Add the layers up",
             prod(sizes): "you multiplied all sizes. Each layer has inputs x outputs weights; layers are added",
             sum(sizes): "you added the sizes. A layer has inputs x outputs weights",
@@ -140,7 +140,7 @@ def inputs_needed(answer: object) -> Verdict:
         if got == 1568:
             return f"{given}1568 fits one model only. Run a batch through the layers that are given."
         if want and got % want == 0:
-            return f"{given}that is {got // want} times too many. The batch axis is no feature: leave it out."
+            return f"{given}that is {got // want} times too many. Does it count the batch axis, or leave out a pooling?"
         return None
 
     crashes = {
@@ -210,6 +210,7 @@ def build_mlp(answer: object) -> Verdict:
     crashes = {
         "type must be tuple of ints": "sample_shape is a tuple; math.prod multiplies its sizes.",
         "unsupported operand": "sample_shape is a tuple; math.prod multiplies its sizes.",
+        "is not a Module subclass": "Make every layer with brackets, as in nn.ReLU(); commas between them, no list.",
         "out of range": "sample_shape may have one size or more; math.prod multiplies them all.",
         "values to unpack": "sample_shape may have one size or more; math.prod multiplies them all.",
     }
@@ -252,6 +253,12 @@ def takes_any_batch(answer: object) -> Verdict:
             False,
             "said True for a layer that returns (B, 1, 4). Two axes are wanted: (B, something).",
         ),
+        (
+            lambda x: x[:1] @ wide,
+            6,
+            False,
+            "said True for a layer that keeps one row only: right for B = 1. Does your loop go on after the first B?",
+        ),
         (lambda x: x @ square, 6, True, "said False for a layer that takes every B and returns (B, 6)."),
         (lambda x: x @ normal(9, 2), 9, True, "said False for a layer with 9 features. features is not always 6."),
     ]
@@ -267,5 +274,5 @@ def takes_any_batch(answer: object) -> Verdict:
         "is invalid for input of size": "An error of the layer is an answer here: catch it with try and except.",
     }
     cases = [(layer, features) for layer, features, _, _ in layers]
-    praise = "you now have a test for every layer that you write."
+    praise = "you now have a test of the shape. Lesson 01's rows_independent tests the values."
     return judge("takes_any_batch", answer, cases, lambda layer, _: case(layer)[2], praise, coach, crashes)

@@ -54,3 +54,13 @@ def first_axis_only(layer, features):
 def six_features(layer, features):
     """features is not always 6"""
     return Tried(layer, 6, (1, 2, 3), lambda out, b: out.ndim == 2 and len(out) == b)
+
+
+def first_size_only(layer, features):
+    """Does your loop go on after the first B?"""
+    for b in (1, 2, 3, features):
+        try:
+            y = layer(torch.rand(b, features))
+        except RuntimeError:
+            return False
+        return y.ndim == 2 and len(y) == b
