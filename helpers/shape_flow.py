@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from helpers.models import parameter_count
 from helpers.problems import Problem, whole_number
 from helpers.units import bytes_of, exact_and_readable
 
@@ -86,7 +87,7 @@ def shape_flow(images: Tensor, in_features: int, hidden: int = 128, classes: int
                 Stage(
                     type(layer).__name__,
                     f"{layer.in_features} → {layer.out_features}" if linear else "",
-                    sum(parameter.numel() for parameter in layer.parameters()),
+                    parameter_count(layer),
                     tuple(x.shape) if error is None else None,
                 )
             )
