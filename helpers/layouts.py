@@ -1,6 +1,6 @@
 """How the numbers of an image lie in memory: shapes, strides, views and copies, as records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,6 +68,11 @@ def layout(image: Tensor, code: str) -> Layout:
     return Layout(code, result, shares)
 
 
+def offset(index: Sequence[int], strides: Sequence[int]) -> int:
+    """The place in memory, counted from the tensor's first number: the sum of index x stride over all axes."""
+    return sum(place * stride for place, stride in zip(index, strides, strict=True))
+
+
 @dataclass(frozen=True)
 class Step:
     """One place in a batch (N, C, H, W): its index, and the way through the strides to its number in memory."""
@@ -79,7 +84,7 @@ class Step:
 
     @property
     def offset(self) -> int:
-        return sum(place * stride for place, stride in zip(self.index, self.strides, strict=True))
+        return offset(self.index, self.strides)
 
     @property
     def sum(self) -> str:

@@ -1,16 +1,12 @@
 """The batch panel of lessons 00 and 01."""
 
-import base64
-import io
-
 import torch
-from PIL import Image
 from torch import Tensor
 
 from helpers import data, figures, models
 from helpers.batches import BatchFacts, batch_facts
 from helpers.figures import Picture
-from helpers.panels.core import Panel, choice, number, shape_boxes
+from helpers.panels.core import Panel, choice, number, png_address, shape_boxes
 from helpers.problems import Problem
 from helpers.units import exact_and_readable
 
@@ -80,13 +76,9 @@ def _sheet_rules(name: str, images: Tensor) -> str:
     rules = []
     for count in (16, 64, 256):
         columns, rows = figures.tile_grid(count)
-        sheet, buffer = Image.fromarray(figures.tiles(images[:count], columns, rows)), io.BytesIO()
-        sheet.save(buffer, format="png", compress_level=1)
-        source = base64.b64encode(buffer.getvalue()).decode()
+        source = png_address(figures.tiles(images[:count], columns, rows))
         sharp = ";image-rendering:pixelated" if columns < 32 else ""  # larger than life: show the pixels as they are
-        rules.append(
-            f".{name}-{columns}{{background:url(data:image/png;base64,{source}) 0 0/736px 184px no-repeat{sharp}}}"
-        )
+        rules.append(f".{name}-{columns}{{background:url({source}) 0 0/736px 184px no-repeat{sharp}}}")
     return f"<style>{''.join(rules)}</style>"
 
 

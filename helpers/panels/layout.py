@@ -1,8 +1,6 @@
 """The two panels of lesson 02: the layout lab and the memory walk."""
 
-import base64
 import html
-import io
 from math import prod
 
 import numpy as np
@@ -12,7 +10,7 @@ from PIL import Image
 from helpers import data, figures, layouts
 from helpers.figures import Picture
 from helpers.layouts import Layout, Step
-from helpers.panels.core import Panel, choice, number, shape_boxes
+from helpers.panels.core import Panel, choice, number, png_address, shape_boxes
 
 CHANNELS = (("red", "#C00000"), ("green", "#007A3D"), ("blue", "#0050C8"))
 
@@ -65,15 +63,11 @@ class LayoutLab(Panel):
                 f'<div style="border-left:4px solid #D55E00;padding:8px;height:120px">'
                 f"<b>an error:</b><br>{html.escape(error)}</div>"
             )
-        pixels = Image.fromarray(record.result.contiguous().numpy())
-        buffer = io.BytesIO()
-        pixels.save(buffer, format="png", compress_level=1)
-        source = base64.b64encode(buffer.getvalue()).decode()
-        scale = 255 / max(pixels.size)
-        width, height = (round(scale * side) for side in pixels.size)
+        scale = 255 / max(record.result.shape[:2])
+        height, width = (round(scale * side) for side in record.result.shape[:2])
         return (
             f'<img alt="What imshow makes of {html.escape(record.code)}" width="{width}" height="{height}" '
-            f'style="max-width:none;image-rendering:pixelated" src="data:image/png;base64,{source}">'
+            f'style="max-width:none;image-rendering:pixelated" src="{png_address(record.result.contiguous().numpy())}">'
         )
 
 
@@ -113,10 +107,9 @@ class MemoryWalk(Panel):
             for row in range(height):
                 for column in range(width):
                     at = (record.index[0], channel, row, column)
-                    offset = sum(place * stride for place, stride in zip(at, record.strides, strict=True))
+                    offset = layouts.offset(at, record.strides)
                     parts.append(_cell(left + 44 * column, 24 + 24 * row, 42, offset, at == record.index, colour))
-        strides, index = record.strides, record.index
-        words = " + ".join(f"{place} × {stride}" for place, stride in zip(index, strides, strict=True))
+        words = record.sum.replace("*", " × ")
         parts.append(f'<text x="4" y="150">offset = {words} = </text>')
         parts.append(f'<text x="330" y="150" font-weight="bold">{record.offset}</text>')
         parts.append('<text x="4" y="182">memory, one number after the other:</text>')
@@ -133,7 +126,7 @@ class MemoryWalk(Panel):
         """The channel of the number at each offset."""
         owner = [0] * prod(record.shape)
         for index in np.ndindex(*record.shape):
-            owner[sum(place * stride for place, stride in zip(index, record.strides, strict=True))] = index[1]
+            owner[layouts.offset(index, record.strides)] = index[1]
         return owner
 
 
