@@ -102,14 +102,6 @@ MEASURE = """
 """
 
 
-def write_notebook(path: Path) -> None:
-    cells = [nbformat.v4.new_code_cell(one.code, id=f"panel-{place}") for place, one in enumerate(CANDIDATES)]
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}),
-        path,
-    )
-
-
 AT_THE_END = """control => control.matches('select')
   ? control.selectedIndex === control.options.length - 1
   : control.getAttribute('aria-valuenow') === control.getAttribute('aria-valuemax')"""
@@ -186,10 +178,9 @@ def main() -> int:
         lab.course(Path(folder)) as server,
         lab.browser() as chromium,
     ):
-        write_notebook(server.work / "panels.ipynb")
         page = lab.Page(chromium, server, height=2000)  # all panels in view: what is not is not drawn
-        page.open("panels.ipynb")
-        page.run_all()
+        cells = [nbformat.v4.new_code_cell(one.code, id=f"panel-{place}") for place, one in enumerate(CANDIDATES)]
+        page.run_new("panels.ipynb", cells)
         measure(page)
         versions = {name: version(name) for name in ("jupyterlab", "ipywidgets")} | {
             "chromium": chromium.browser.version

@@ -29,12 +29,8 @@ def main() -> int:
         lab.course(Path(folder)) as server,
         lab.browser(scale=1.5) as chromium,
     ):
-        cell = nbformat.v4.new_code_cell(CODE, id="panel")
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), server.work / "picture.ipynb")
         page = lab.Page(chromium, server)
-        page.open("picture.ipynb")
-        page.run_all()
+        page.run_new("picture.ipynb", [nbformat.v4.new_code_cell(CODE, id="panel")])
         panel = page.panel("panel")
         PICTURE.parent.mkdir(exist_ok=True)
         box, edge = panel.root.bounding_box(), 4  # a little air around it

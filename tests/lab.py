@@ -223,6 +223,13 @@ class Page:
                 raise RuntimeError(f"waited {seconds:.0f} s for {what}")
             self.tab.wait_for_timeout(50)
 
+    def run_new(self, name: str, cells: list[nbformat.NotebookNode]) -> None:
+        """Write a notebook with these cells into the learner's folder, open it and run it."""
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.server.work / name)
+        self.open(name)
+        self.run_all()
+
     def run_all(self, seconds: float = 300) -> None:
         """Menu Run, Run All Cells; wait until every code cell has its number and the kernel is idle."""
         self.command("Run", "Run All Cells")

@@ -9,9 +9,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from helpers.folders import lessons_folder
+from helpers.folders import lesson_names, lessons_folder
 
-LESSONS = sorted(lessons_folder().glob("[0-9][0-9]_*.ipynb"))
+LESSONS = [lessons_folder() / name for name in lesson_names(lessons_folder())]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 

@@ -304,10 +304,7 @@ def gallery(page):
     cells = [nbformat.v4.new_markdown_cell("One of each.", id="text")]
     cells.append(nbformat.v4.new_code_cell("from helpers import panels", id="imports"))
     cells += [nbformat.v4.new_code_cell(code, id=name) for name, (code, _) in GALLERY.items()]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), page.server.work / "gallery.ipynb")
-    page.open("gallery.ipynb")
-    page.run_all()
+    page.run_new("gallery.ipynb", cells)
     return page
 
 
@@ -340,27 +337,18 @@ def flow(page):
 
 
 def test_shape_flow_shows_an_error_and_its_repair_and_nothing_jumps(flow):
-    text_size = 14
-    layouts = []
-
-    def look():
-        layout = flow.root.evaluate(LAYOUT)
-        assert layout["cut"] == [] and layout["outside"] == []
-        assert [small for small in layout["small"] if small[0] < text_size] == []
-        layouts.append(tuple(layout["size"]))
-
-    look()
+    sizes = [size_if_well(flow)]
     assert "stops" in flow.choose("Data set", "colours")
     assert "(64x3072 and 784x128)" in flow.root.locator("code").inner_text()
     assert flow.root.get_by_text("not reached").count() == 2
-    look()
+    sizes.append(size_if_well(flow))
     for label, value in (("Batch size B", 256), ("Hidden size", 512), ("in_features of the first Linear", 4096)):
         flow.type(label, value)
-        look()
+        sizes.append(size_if_well(flow))
     assert "Linear (256, 10)" in flow.type("in_features of the first Linear", 3072)
     assert flow.root.get_by_text("not reached").count() == 0
-    look()
-    assert len(set(layouts)) == 1, layouts
+    sizes.append(size_if_well(flow))
+    assert len(set(sizes)) == 1, sizes
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
