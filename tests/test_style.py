@@ -11,7 +11,7 @@ from helpers.folders import ROOT
 
 FLOORS = {
     "problems": 0, "folders": 0, "units": 0, "data": 0, "models": 0, "training": 0,
-    "batches": 0, "layouts": 0, "shape_flow": 0, "environment": 0,
+    "memory": 0, "batches": 0, "layouts": 0, "shape_flow": 0, "environment": 0,
     "figures": 1,
     "panels": 2, "check": 2, "course": 2,
 }  # fmt: skip

@@ -1,0 +1,182 @@
+"""Every storage, from its first tensor to its last: the account book under `trace`, `measure` and `watch`."""
+
+import weakref
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# From which result on an operation's results stay on the host, also when everything else is on a GPU: numbers that
+# are written out, as in torch.tensor(1.0), and the two random states of the memory-efficient attention.
+HOST_RESULTS = {"aten::lift_fresh": 0, "aten::_scaled_dot_product_efficient_attention": 2}
+# From which result on an operation's results are statistics, float32 on CUDA and of the input's dtype on the CPU.
+STATISTICS = {"aten::native_batch_norm": 1, "aten::native_layer_norm": 1}
+
+
+@dataclass
+class Call:
+    """One run of one layer."""
+
+    layer: str
+    inputs: dict[int | None, tuple[int, ...]] = field(default_factory=dict)  #: ids of storages, and the shapes
+    outputs: set[int | None] = field(default_factory=set)
+
+
+class Ledger(TorchDispatchMode):
+    """Writes down when PyTorch makes a storage and when its last tensor goes, for real and for fake tensors alike.
+
+    A `TorchDispatchMode` sees every operation that autograd, the layers and the optimizer send to PyTorch's
+    dispatcher. Storages are counted, not tensors: a view costs nothing. Memory that a kernel takes and gives back
+    inside one operation never reaches the dispatcher and is not counted.
+
+    device: the only device type that counts, for example "cuda"; None counts all.
+    """
+
+    def __init__(self, device: str | None = None):
+        super().__init__()
+        self.device = device
+        self.sizes: list[int] = []  #: bytes of each storage; its place in this list is its id
+        self.log: list[tuple] = []  #: ("born", id), ("gone", id), ("op", phase, layer, operation), in order
+        self.on_host: set[int] = set()  #: ids of what lies in the computer's own memory, whatever the device
+        self.sixteen_bit: set[int] = set()  #: ids of statistics that the CPU keeps in 16 bit
+        self.phase = ""
+        self.running: list[Call] = []  #: the layers that are running, innermost last
+        self.outside = ""  #: the name of what runs outside all layers
+        self.recomputed: set[int] = set()  #: ids of what forward left alive when it ran again during backward
+        self.failed = ""  #: the innermost layer in which an exception began
+        self._live: dict[int, tuple[int, weakref.ref]] = {}
+        self._bytes = 0
+        self._starts: list[tuple[int, str]] = []  # (number of the next autograd node, layer that runs from here on)
+        self._last = ""
+        self._again_from = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all storages that were made under this ledger and are still alive."""
+        return self._bytes
+
+    @property
+    def alive(self) -> set[int]:
+        return {number for number, _ in self._live.values()}
+
+    def see(self, tensor: Tensor) -> int | None:
+        """Enter the tensor's storage if it is new; return the storage's id, or None where it has no bytes here."""
+        if self.device is not None and tensor.device.type != self.device:
+            return None
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        entry = self._live.get(key)
+        if entry is None:
+            if not size:
+                return None
+            number = len(self.sizes)
+            self._live[key] = number, weakref.ref(storage, lambda _: self._end(key))
+            self._enter(number, size)
+        elif self.sizes[entry[0]] != size:  # resized in place: the old one ends, a larger one begins
+            self.log.append(("gone", entry[0]))
+            self._bytes -= self.sizes[entry[0]]
+            number = len(self.sizes)
+            self._live[key] = number, entry[1]
+            self._enter(number, size)
+        else:
+            number = entry[0]
+        return number
+
+    def _enter(self, number: int, size: int) -> None:
+        self.sizes.append(size)
+        self.log.append(("born", number))
+        self._bytes += size
+
+    def _end(self, key: int) -> None:
+        number, _ = self._live.pop(key)
+        self.log.append(("gone", number))
+        self._bytes -= self.sizes[number]
+
+    def mark(self, operation: str) -> None:
+        """Note that an operation is done: the moment at which live bytes are read."""
+        self.log.append(("op", self.phase, self.layer(), operation))
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func.namespace in ("prim", "profiler"):  # questions about a tensor, not work
+            return out
+        name = func._schema.name
+        on_host, statistics = HOST_RESULTS.get(name), STATISTICS.get(name)
+        for place, tensor in enumerate(_tensors(out)):
+            number = self.see(tensor)
+            if number is not None and on_host is not None and place >= on_host:
+                self.on_host.add(number)
+            if number is not None and statistics is not None and place >= statistics and tensor.itemsize == 2:
+                self.sixteen_bit.add(number)
+        self.mark(name.removeprefix("aten::"))
+        return out
+
+    def name_layers(self, model: nn.Module) -> None:
+        """Let every module of `model` say when it runs. Changes the modules: give it a copy."""
+        for name, module in model.named_modules():
+            kind = type(module).__name__
+            module.forward = self._named(f"{name} ({kind})" if name else kind, module.forward)
+
+    def _named(self, layer: str, forward: Callable) -> Callable:
+        def named_forward(*args, **kwargs):
+            self._enter_layer(layer, (args, kwargs))
+            out = None
+            try:
+                out = forward(*args, **kwargs)
+                return out
+            except Exception as error:
+                if type(error).__name__ != "_StopRecomputationError":  # how checkpoint() ends its second run early
+                    self.failed = self.failed or layer
+                raise
+            finally:
+                self._leave_layer(out)
+
+        return named_forward
+
+    def _enter_layer(self, layer: str, inputs: object) -> None:
+        if not self.running and self.phase == "backward":
+            self._again_from = len(self.sizes)
+        call = Call(layer)
+        for tensor in tree_leaves(inputs):
+            if isinstance(tensor, Tensor):
+                call.inputs[self.see(tensor)] = tuple(tensor.shape)
+        self.running.append(call)
+        self._starts.append((torch.autograd._get_sequence_nr(), layer))
+
+    def _leave_layer(self, out: object) -> None:
+        call = self.running.pop()
+        call.outputs.update(self.see(tensor) for tensor in _tensors(out))
+        self.outside = "loss"
+        self._starts.append((torch.autograd._get_sequence_nr(), self.layer()))
+        if not self.running and self.phase == "backward":
+            self.recomputed |= {number for number in self.alive if number >= self._again_from}
+
+    def layer(self) -> str:
+        """The layer that runs now; during backward, the layer whose forward made the autograd node that runs now.
+
+        Autograd numbers its nodes in the order in which forward makes them, so a number lies between the number at
+        which a layer began and the next one.
+        """
+        if self.running:
+            return self.running[-1].layer
+        node = torch._C._current_autograd_node()
+        if node is None or not self._starts:
+            return self.outside
+        number = node._sequence_nr()
+        if number >= 2**63:  # AccumulateGrad has no number of its own: it follows the node that ran last
+            return self._last
+        place = bisect_right(self._starts, number, key=lambda start: start[0])
+        self._last = self._starts[place - 1][1] if place else ""
+        return self._last
+
+
+def _tensors(out: object) -> Iterator[Tensor]:
+    if isinstance(out, Tensor):
+        yield out
+    elif isinstance(out, tuple | list):
+        for each in out:
+            yield from _tensors(each)

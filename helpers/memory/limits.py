@@ -1,0 +1,108 @@
+"""`max_batch`: the largest batch that fits, found by search, and the straight line's answer beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from helpers.memory.cuda import GPUS
+from helpers.memory.records import Trace
+from helpers.memory.tracer import trace
+from helpers.problems import Problem, one_of, whole_number
+from helpers.units import readable
+
+_MOST = 2**31
+
+
+@dataclass(frozen=True)
+class MaxBatch:
+    """How many samples one training step can see within `capacity` bytes."""
+
+    capacity: int
+    exact: int  #: the largest batch size whose predicted peak fits; 0 if none does
+    formula: int  #: (capacity - fixed) / per_sample, as a straight line says
+    fixed: int  #: bytes: where the line through the peaks of two batch sizes, step() left out, meets B = 0
+    per_sample: float  #: bytes: the slope of that line
+    fits: Trace | None  #: the trace at `exact`
+    too_large: Trace  #: the trace of the next batch size
+
+    @property
+    def sentence(self) -> str:
+        if self.fits is None:
+            phase = self.too_large.peak_phase
+            least = f"B = {self.too_large.batch_size:,} needs {readable(self.too_large.peak)} during {phase}"
+            return f"Nothing fits into {readable(self.capacity)}: {least}. The straight line says {self.formula:,}."
+        return (
+            f"B = {self.exact:,} fits into {readable(self.capacity)} with {readable(self.fits.peak)}, during "
+            f"{self.fits.peak_phase}; B = {self.too_large.batch_size:,} needs {readable(self.too_large.peak)}. "
+            f"The straight line says {self.formula:,}."
+        )
+
+
+def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settings: object) -> MaxBatch:
+    """The largest batch size whose training step fits into `capacity` bytes.
+
+    capacity: bytes, or the name of a GPU in `GPUS` for all its bytes (then its workspace is counted too). Leave room
+    for what is no tensor: the CUDA context and the allocator's cached blocks. sample_shape and settings: those of
+    `trace`, without batch_size. With accumulate=k the answer is a multiple of k.
+
+    The exact answer comes from traces alone: a peak never falls as the batch grows, so two neighbours settle it.
+    Raises `Problem` as `trace` does.
+    """
+    if "batch_size" in settings:
+        raise Problem("batch_size is what max_batch looks for; leave it out.")
+    if isinstance(capacity, str):
+        settings = {"gpu": one_of("capacity", capacity, tuple(GPUS))} | settings
+        capacity = GPUS[capacity].capacity
+    capacity = whole_number("capacity", capacity, 1)
+    every = whole_number("accumulate", settings.get("accumulate", 1), 1)
+    traces: dict[int, Trace] = {}
+
+    def at(micro: int) -> Trace:
+        if micro not in traces:
+            traces[micro] = trace(model, sample_shape, batch_size=micro * every, **settings)
+        return traces[micro]
+
+    formula = 128  # samples in one micro-batch
+    for _ in range(2):  # first roughly, then with two batch sizes near the answer, as the slope may change on the way
+        low, high = max(formula // 2, 1), max(formula, 2)
+        slope = (_outside_step(at(high)) - _outside_step(at(low))) / (high - low)
+        if slope <= 0:
+            raise Problem("the model's memory does not grow with the batch, so no batch is the largest.")
+        fixed = round(_outside_step(at(low)) - slope * low)
+        formula = max(int((capacity - fixed) // slope), 0)
+    exact = _largest(lambda micro: at(micro).peak <= capacity, start=max(formula, 1))
+    return MaxBatch(
+        capacity,
+        exact * every,
+        formula * every,
+        fixed,
+        slope / every,
+        at(exact) if exact else None,
+        at(exact + 1),
+    )
+
+
+def _outside_step(trace_: Trace) -> int:
+    return max(size for phase, size in trace_.peaks.items() if phase != "step")
+
+
+def _largest(fits: Callable[[int], bool], start: int) -> int:
+    """The largest whole number that fits, 0 if 1 does not: away from `start` in doubling steps, then by halving."""
+    stride = 1
+    if fits(start):
+        below, above = start, start + 1
+        while fits(above):
+            if above > _MOST:
+                raise Problem(f"a batch of {above:,} samples still fits; the capacity is not the limit here.")
+            stride *= 2
+            below, above = above, above + stride
+    else:
+        below, above = start - 1, start
+        while below > 0 and not fits(below):
+            stride *= 2
+            below, above = max(below - stride, 0), below
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if fits(middle) else (below, middle)
+    return below

@@ -1,0 +1,114 @@
+"""What `trace` and `measure` give back."""
+
+from dataclasses import dataclass, field
+
+from helpers.units import exact_and_readable, readable
+
+#: What a byte of training memory can belong to, in the order in which figures stack them.
+CATEGORIES = (
+    "parameters",
+    "buffers",
+    "gradients",
+    "optimizer state",
+    "activations",
+    "batch",
+    "temporaries",
+    "workspace",
+)
+PHASES = ("forward", "backward", "step")
+
+
+@dataclass(frozen=True)
+class Event:
+    """The bytes that are alive right after one operation."""
+
+    phase: str  #: "forward", "backward" or "step"
+    layer: str  #: "1 (Linear)"; in `step` empty
+    op: str  #: PyTorch's name of the operation: "addmm", "threshold_backward", "_foreach_sqrt"
+    live: dict[str, int]  #: bytes of every category
+
+    @property
+    def total(self) -> int:
+        return sum(self.live.values())
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One tensor that a layer keeps for backward."""
+
+    layer: str
+    tensor: str  #: "input", "output", a parameter's name, "mask", "indices", "inner", "float16 copy of weight"
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int  #: of its storage
+    shared_with: str  #: who holds the same storage already ("parameters", "batch", a layer); "" if it is counted here
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One thing that CUDA does otherwise than the CPU, put right in this record."""
+
+    name: str
+    what: str  #: in a sentence
+    source: str  #: where PyTorch says so
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The memory of one steady training step: what lives when, and what the most is."""
+
+    batch_size: int
+    timeline: tuple[Event, ...]
+    saved: tuple[Saved, ...]
+    requested: int  #: peak bytes as asked for, before the allocator rounds each up
+    corrections: tuple[Correction, ...] = ()
+    notes: tuple[str, ...] = ()  #: what this record leaves out, in sentences
+    allocator: dict[str, int] = field(default_factory=dict)  #: filled by `measure`: CUDA's own counters, in bytes
+
+    @property
+    def _top(self) -> Event:
+        return max(self.timeline, key=lambda event: event.total)  # the first, where several are equal
+
+    @property
+    def peak(self) -> int:
+        """The most bytes alive at once."""
+        return self._top.total
+
+    @property
+    def peak_phase(self) -> str:
+        return self._top.phase
+
+    @property
+    def peak_layer(self) -> str:
+        return self._top.layer
+
+    @property
+    def peak_op(self) -> str:
+        return self._top.op
+
+    @property
+    def at_peak(self) -> dict[str, int]:
+        """Bytes of every category at the peak; they add up to `peak`."""
+        return dict(self._top.live)
+
+    @property
+    def peaks(self) -> dict[str, int]:
+        """The most bytes alive at once in each phase that ran."""
+        highest: dict[str, int] = {}
+        for event in self.timeline:
+            highest[event.phase] = max(highest.get(event.phase, 0), event.total)
+        return highest
+
+    @property
+    def largest(self) -> str:
+        """The category with the most bytes at the peak."""
+        return max(self.at_peak, key=self.at_peak.get)
+
+    @property
+    def sentence(self) -> str:
+        where = f" in {self.peak_layer}" if self.peak_layer else ""
+        parts = [f"{name} {readable(size)}" for name, size in self.at_peak.items() if size]
+        return (
+            f"B = {self.batch_size:,}: peak {exact_and_readable(self.peak)}, during {self.peak_phase}{where}, "
+            f"operation {self.peak_op}. {', '.join(parts)}. Largest: {self.largest}."
+        )

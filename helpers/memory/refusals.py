@@ -1,0 +1,68 @@
+"""What cannot be traced, said in words that name the layer and the way out."""
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
+
+from helpers.problems import Problem
+
+MEASURE = "measure(...) on a GPU or watch() around your own step count it as it runs"
+
+
+def refuse_what_has_no_trace(model: object) -> None:
+    """Raise `Problem` for what is known beforehand not to work."""
+    if not isinstance(model, nn.Module):
+        raise Problem(f"model is a {type(model).__name__}; give a torch.nn.Module, for example models.mlp().")
+    for name, module in model.named_modules():
+        layer = f"{name} ({type(module).__name__})" if name else type(module).__name__
+        if isinstance(module, torch.jit.ScriptModule):
+            raise Problem(f"{layer} is TorchScript, which hides its operations; give the model it was made from.")
+        if type(module).__name__ == "OptimizedModule":
+            raise Problem(f"{layer} is compiled; give the model as it was before torch.compile.")
+        if getattr(module, "sparse", False) is True:
+            raise Problem(
+                f"{layer} has sparse=True: its gradient is a sparse tensor, whose size depends on the data. "
+                f"Give it sparse=False; or {MEASURE}."
+            )
+        tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for tensor_name, tensor in tensors:
+            if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+                raise Problem(f"{layer} does not know its sizes yet; run one batch through the model first.")
+            if tensor.layout != torch.strided or tensor.is_quantized:
+                kind = "quantized" if tensor.is_quantized else f"of layout {tensor.layout}"
+                raise Problem(f"{tensor_name} of {layer} is {kind}; only dense tensors can be traced. {MEASURE}.")
+
+
+def explain(error: Exception, layer: str) -> str:
+    """A sentence about an exception from a traced step. layer: where it began, or "" outside all layers."""
+    where = f"layer {layer}" if layer else "the loss or the optimizer"
+    text = str(error).strip().splitlines()
+    first = text[0] if text else type(error).__name__
+    first += "" if first.endswith((".", "!", "?")) else "."
+    if isinstance(error, DataDependentOutputException):
+        return (
+            f"{where} looks at the values of a tensor ({error.func}), as .item() or `if x.sum() > 0` do. trace() knows "
+            f"shapes, not values. Take that part out of the model; or {MEASURE}."
+        )
+    if isinstance(error, DynamicOutputShapeException):
+        return (
+            f"in {where} the shape of a result depends on the values ({error.func}), as with nonzero or x[mask]. "
+            f"trace() knows shapes, not values. Use torch.where or a fixed size; or {MEASURE}."
+        )
+    if isinstance(error, UnsupportedOperatorException) or "fake impl" in str(error) or "FakeTensor" in str(error):
+        return (
+            f"{where} uses an operation that does not run on tensors without values: {first} An operation of your own "
+            f"needs torch.library.register_fake; or {MEASURE}."
+        )
+    if "sparse" in str(error).lower():
+        return f"{where} makes a sparse tensor, which cannot be traced: {first} Use dense tensors; or {MEASURE}."
+    if "numpy" in str(error):
+        return (
+            f"{where} leaves PyTorch for NumPy, where no trace can follow: {first} Use torch functions; or {MEASURE}."
+        )
+    advice = " Try the same shapes on the model itself, model(batch)." if layer else ""
+    return f"{where} stopped: {type(error).__name__}: {first}{advice}"

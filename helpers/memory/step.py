@@ -1,0 +1,275 @@
+"""One training step, as everybody writes it: checked settings in, `train` carries it out and says what it does."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.checkpoint import checkpoint as run_again_in_backward
+
+from helpers.memory.cuda import GPUS
+from helpers.memory.refusals import refuse_what_has_no_trace
+from helpers.problems import Problem, one_of, whole_number
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "momentum": lambda parameters, **how: torch.optim.SGD(parameters, momentum=0.9, **how),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training step, checked: what `record` carries out."""
+
+    inputs: object  #: tensors on the meta device, in the form that the model takes
+    target: Tensor | None
+    batch_size: int
+    num_classes: int | None
+    loss: Callable[..., Tensor]
+    optimizer: str | Callable
+    precision: str
+    accumulate: int
+    checkpoint: bool | tuple[str, ...]
+    gpu: str | None
+    inference: bool
+    device: str
+
+    def batch(self, device: str) -> tuple[object, Tensor | None]:
+        """A new micro-batch: zeros in the shapes of the plan."""
+
+        def full(spec: Tensor) -> Tensor:
+            return torch.zeros(spec.shape, dtype=spec.dtype, device=device)
+
+        return tree_map_only(Tensor, full, self.inputs), None if self.target is None else full(self.target)
+
+
+def make_plan(
+    model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, gpu,
+    example, inference, device,
+) -> Plan:  # fmt: skip
+    """Check everything that `trace` and `measure` are given."""
+    refuse_what_has_no_trace(model)
+    accumulate = whole_number("accumulate", accumulate, 1)
+    batch_size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
+    if num_classes is not None:
+        num_classes = whole_number("num_classes", num_classes, 1)
+    if (example is None) == (sample_shape is None):
+        raise Problem(
+            "give either sample_shape, as in sample_shape=(3, 224, 224), or example, as in example=(inputs, target); "
+            f"{'neither was' if example is None else 'both were'} given."
+        )
+    if not callable(loss):
+        raise Problem(f"loss is {loss!r}; give a function of output and target, for example F.cross_entropy.")
+    if not callable(optimizer):
+        one_of("optimizer", optimizer, tuple(OPTIMIZERS))
+    if isinstance(checkpoint, str) or not isinstance(checkpoint, bool | list | tuple):
+        raise Problem(f"checkpoint is {checkpoint!r}; allowed is True, False or a list of names of modules.")
+    if gpu is not None:
+        one_of("gpu", gpu, tuple(GPUS))
+    if example is None:
+        example = _example(model, sample_shape, batch_size or 32)
+    inputs, target, batch_size = _micro_batch(example, batch_size, accumulate)
+    return Plan(
+        inputs, target, batch_size, num_classes, loss, optimizer, one_of("precision", precision, tuple(PRECISIONS)),
+        accumulate, checkpoint if isinstance(checkpoint, bool) else tuple(checkpoint), gpu, bool(inference),
+        one_of("device", device, ("cuda", "cpu")),
+    )  # fmt: skip
+
+
+def _example(model: nn.Module, sample_shape: object, batch_size: int) -> tuple[Tensor, Tensor]:
+    if not isinstance(sample_shape, tuple | list) or not sample_shape:
+        raise Problem(f"sample_shape is {sample_shape!r}; give one sample's shape, for example (1, 28, 28).")
+    sizes = tuple(whole_number("each size in sample_shape", size, 1) for size in sample_shape)
+    dtypes = [p.dtype for p in model.parameters() if p.is_floating_point()]
+    dtype = dtypes[0] if dtypes else torch.get_default_dtype()
+    target = torch.empty(batch_size, dtype=torch.int64, device="meta")
+    return torch.empty((batch_size, *sizes), dtype=dtype, device="meta"), target
+
+
+def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tuple[object, Tensor | None, int]:
+    """The shapes of one micro-batch: axis 0 of every tensor that had the example's batch size there."""
+    if not isinstance(example, tuple | list) or len(example) != 2:
+        raise Problem(f"example is a {type(example).__name__}; give two things: example=(inputs, target).")
+    inputs, target = example
+    tensors = [leaf for leaf in tree_leaves((inputs, target)) if isinstance(leaf, Tensor) and leaf.ndim]
+    if not tensors or (target is not None and not isinstance(target, Tensor)):
+        raise Problem(
+            "example=(inputs, target) needs tensors with a batch axis; inputs is a tensor, a tuple or a dict of "
+            f"tensors, target a tensor or None. Given: {type(inputs).__name__} and {type(target).__name__}."
+        )
+    shown = len(tensors[0])
+    batch_size = shown if batch_size is None else batch_size
+    if batch_size % accumulate:
+        raise Problem(
+            f"batch_size={batch_size:,} cannot be cut into accumulate={accumulate:,} equal micro-batches; "
+            f"give a multiple, for example batch_size={max(batch_size // accumulate, 1) * accumulate:,}."
+        )
+    micro = batch_size // accumulate
+
+    def shape_of(tensor: Tensor) -> Tensor:
+        size = (micro, *tensor.shape[1:]) if tensor.ndim and len(tensor) == shown else tuple(tensor.shape)
+        return torch.empty(size, dtype=tensor.dtype, device="meta")
+
+    inputs, target = tree_map_only(Tensor, shape_of, (inputs, target))
+    return inputs, target, batch_size
+
+
+class Watcher:
+    """What `train` tells about itself. This one does not listen."""
+
+    def begins(self, phase: str) -> None:
+        """forward, backward or step begins."""
+
+    def made(self, category: str, tensors: object) -> None:
+        """These tensors are of this category."""
+
+    def saving(self) -> AbstractContextManager:
+        """Entered around everything for which autograd keeps tensors."""
+        return nullcontext()
+
+    def ends(self) -> None:
+        """The gradients are gone; what is alive now is alive between two steps."""
+
+
+def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
+    """Set the model up for the plan: activation checkpointing, eval mode for inference. Returns the optimizer."""
+    _recompute(model, plan.checkpoint)
+    if plan.inference:
+        model.eval()
+        return None
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise Problem(
+            "no parameter of the model asks for a gradient, so there is no training step; "
+            "give a model with parameters that learn, or inference=True."
+        )
+    make = plan.optimizer if callable(plan.optimizer) else OPTIMIZERS[plan.optimizer]
+    optimizer = make(model.parameters())
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise Problem(
+            f"the function given as optimizer returned {type(optimizer).__name__}; it must return an optimizer, "
+            "for example lambda parameters: torch.optim.SGD(parameters, lr=0.1)."
+        )
+    return optimizer
+
+
+def train(
+    model: nn.Module,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None,
+    device: str,
+    watcher: Watcher,
+) -> None:
+    """One step: every micro-batch forward and backward, then `optimizer.step()` and `zero_grad()`.
+
+    The names of the last micro-batch (inputs, target, output, loss) live until the end, as in a training loop.
+    """
+    for _ in range(plan.accumulate):
+        held = loss = None  # the old micro-batch goes before the new one is made
+        watcher.begins("forward")
+        with watcher.saving():
+            held, loss = _loss(model, plan, device, watcher)
+        watcher.begins("backward")
+        if plan.accumulate > 1:
+            loss = loss / plan.accumulate
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        watcher.made("gradients", [parameter.grad for parameter in model.parameters()])
+    watcher.begins("step")
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer)
+        scaler.update()
+        watcher.made("optimizer state", [scaler._scale, scaler._growth_tracker])
+    watcher.made("optimizer state", [list(state.values()) for state in optimizer.state.values()])
+    optimizer.zero_grad()
+    watcher.ends()
+    del held, loss
+
+
+def infer(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> None:
+    """The forward pass alone, without gradients."""
+    watcher.begins("forward")
+    with torch.no_grad(), _autocast(plan, device):
+        held = _forward(model, plan, device, watcher)
+    watcher.ends()
+    del held
+
+
+def _forward(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[object, object, Tensor | None]:
+    """A micro-batch through the model: output, inputs, target."""
+    inputs, target = plan.batch(device)
+    watcher.made("batch", (inputs, target))
+    if isinstance(inputs, Mapping):
+        return model(**inputs), inputs, target
+    return (model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)), inputs, target
+
+
+def _loss(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[object, Tensor]:
+    with _autocast(plan, device):
+        output, inputs, target = _forward(model, plan, device, watcher)
+        _check_classes(plan, output)
+        loss = plan.loss(output) if target is None else plan.loss(output, target)
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        given = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise Problem(f"the loss is {given}; backward() needs one number that depends on the model.")
+    return (output, inputs, target), loss
+
+
+def _autocast(plan: Plan, device: str) -> AbstractContextManager:
+    dtype = PRECISIONS[plan.precision]
+    return nullcontext() if dtype is None else torch.autocast(device, dtype=dtype)
+
+
+def _check_classes(plan: Plan, output: object) -> None:
+    classes = plan.num_classes
+    if classes is None or plan.loss is not F.cross_entropy or not isinstance(output, Tensor):
+        return
+    if output.ndim < 2 or output.shape[1] != classes:
+        raise Problem(
+            f"num_classes={classes:,}, but the model's output is {tuple(output.shape)}; cross_entropy needs "
+            f"(B, {classes:,}). Give num_classes={output.shape[-1]:,} or change the last layer."
+        )
+
+
+def _blocks(model: nn.Module) -> list[str]:
+    """The outermost parts of every nn.Sequential or nn.ModuleList that hold several layers."""
+    found: list[str] = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Sequential | nn.ModuleList) and not any(name.startswith(f"{f}.") for f in found):
+            for part, child in module.named_children():
+                path = f"{name}.{part}" if name else part
+                if sum(not list(layer.children()) for layer in child.modules()) > 1 and path not in found:
+                    found.append(path)
+    return found
+
+
+def _recompute(model: nn.Module, chosen: bool | tuple[str, ...]) -> None:
+    """Let the chosen modules run again in backward, with PyTorch's own `torch.utils.checkpoint`."""
+    if not chosen:
+        return
+    modules = dict(model.named_modules())
+    names = _blocks(model) if chosen is True else chosen
+    unknown = [name for name in names if name not in modules or not name]
+    if unknown or not names:
+        given = f"checkpoint names {unknown[0]!r}, which" if unknown else "checkpoint=True looks for blocks, which"
+        some = ", ".join(repr(name) for name in list(modules)[1:6]) or "none here"
+        raise Problem(
+            f"{given} this model does not have; group layers in an inner nn.Sequential, or give names of its modules "
+            f"({some}), as in checkpoint=[NAME]."
+        )
+    for name in names:
+        modules[name].forward = partial(
+            run_again_in_backward,
+            modules[name].forward,
+            use_reentrant=False,
+            preserve_rng_state=False,  # changes no memory on the GPU
+            determinism_check="none",  # fake tensors have no values to compare
+        )

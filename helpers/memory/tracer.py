@@ -1,0 +1,282 @@
+"""`trace`: the memory of one training step, worked out without a GPU and without allocating the model."""
+
+import copy
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
+
+from helpers.memory import cuda
+from helpers.memory.ledger import Call, Ledger
+from helpers.memory.records import CATEGORIES, Event, Saved, Trace
+from helpers.memory.refusals import explain
+from helpers.memory.step import PRECISIONS, Plan, Watcher, infer, make_plan, prepare, train
+from helpers.problems import Problem
+
+STEPS = 2  # Adam makes its state in the first step(); from the second step on nothing changes any more
+
+
+def trace(
+    model: nn.Module,
+    sample_shape: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    num_classes: int | None = None,
+    loss: Callable[..., Tensor] = F.cross_entropy,
+    optimizer: str | Callable = "adam",
+    precision: str = "fp32",
+    accumulate: int = 1,
+    checkpoint: bool | Sequence[str] = False,
+    gpu: str | None = None,
+    *,
+    example: tuple | None = None,
+    inference: bool = False,
+    device: str = "cuda",
+) -> Trace:
+    """The memory of one steady training step of `model`, operation by operation, in bytes.
+
+    The step runs on fake tensors, which have a shape and a dtype and no bytes: forward, loss, backward,
+    ``optimizer.step()``, ``zero_grad()``. The batch and the model's output live until the step ends, as the names of a
+    training loop hold them. Two steps run; the second is reported. The model itself is not touched: a copy with fake
+    parameters runs in its place, in the same train or eval mode.
+
+    sample_shape: one sample without the batch axis, for example (3, 224, 224); its dtype is the model's.
+    batch_size: samples that one step() sees; 32 if not given. num_classes: what the labels may be; only checked.
+    loss: called as loss(output, target), gives one number. target: (B,) int64.
+    optimizer: "sgd", "momentum", "adam", "adamw", or a function of the parameters that gives an optimizer.
+    precision: "fp32", or "bf16" / "fp16" for `torch.autocast` (fp16 with a GradScaler) over fp32 parameters.
+    accumulate: micro-batches of batch_size / accumulate samples for one step().
+    checkpoint: True runs every block (a part of an nn.Sequential or nn.ModuleList with several layers) again in
+    backward instead of keeping what is inside; or the names of the modules.
+    gpu: a name from `GPUS`; adds the cuBLAS workspace of that GPU. None adds none.
+    example: (inputs, target) in place of sample_shape: inputs a tensor, a tuple for model(*inputs) or a dict for
+    model(**inputs); target a tensor, or None for loss(output). Only shapes and dtypes are read.
+    inference: only the forward pass, without gradients, in eval mode.
+    device: "cuda" predicts a CUDA GPU; "cpu" gives the same step as it is on the CPU, without any correction.
+
+    Raises `Problem` for settings that are not allowed and for a model that cannot be traced; it names the layer.
+    """
+    plan = make_plan(
+        model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, gpu,
+        example, inference, device,
+    )  # fmt: skip
+    with as_found(), FakeTensorMode(allow_non_fake_inputs=True):
+        twin = _fake_copy(model)
+        with cuda.as_on_cuda(gpu) if device == "cuda" else nullcontext(Counter()) as used:
+            return record(twin, plan, used=used, scaler=_Scaler)
+
+
+@contextmanager
+def as_found() -> Iterator[None]:
+    """Whatever modes are on, trace in plain ones; afterwards random numbers go on as if nothing had happened."""
+    drawn, drawn_by_torch = random.getstate(), torch.get_rng_state()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device() != torch.device("cpu"):
+            stack.enter_context(torch.device("cpu"))
+        log = logging.getLogger("torch._subclasses.fake_tensor")  # it prints what `explain` says in a sentence
+        level = log.level
+        log.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+            random.setstate(drawn)
+            torch.set_rng_state(drawn_by_torch)
+
+
+def _fake_copy(model: nn.Module) -> nn.Module:
+    """A copy of the model whose tensors are fake: same shapes, dtypes and sharing, no bytes."""
+    stand_ins: dict[int, object] = {}
+    for module in model.modules():
+        plain = [value for value in vars(module).values() if isinstance(value, Tensor)]
+        for tensor in (*module._parameters.values(), *module._buffers.values(), *plain):
+            if tensor is not None and id(tensor) not in stand_ins:
+                strides = torch.empty_like(tensor, device="meta").stride()  # what .to("cuda") gives
+                fake = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="cpu")
+                if isinstance(tensor, nn.Parameter):
+                    fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
+                stand_ins[id(tensor)] = fake
+    try:
+        return copy.deepcopy(model, stand_ins)
+    except Exception as error:
+        raise Problem(
+            f"the {type(model).__name__} cannot be copied ({error}); trace() works on a copy. Keep open files, locks "
+            "and generators out of the model."
+        ) from error
+
+
+def record(
+    model: nn.Module,
+    plan: Plan,
+    device: str = "cpu",
+    used: Counter | None = None,
+    scaler: type[torch.amp.GradScaler] = torch.amp.GradScaler,
+) -> Trace:
+    """Run the plan on `model`, which is changed, and write the `Trace`. Fake or real tensors: whatever it holds.
+
+    used: counts the corrections that were needed. scaler: for fp16.
+    """
+    used = Counter() if used is None else used
+    ledger = Ledger(device)
+    bookkeeper = Bookkeeper(ledger, plan, model)
+    try:
+        optimizer = prepare(model, plan)
+        if plan.inference:
+            with ledger:
+                bookkeeper.starts(last=True)
+                infer(model, plan, device, bookkeeper)
+        else:
+            if plan.device == "cuda":
+                used["foreach optimizer"] += cuda.choose_foreach(optimizer)
+            scale = scaler(device) if plan.precision == "fp16" else None
+            with ledger:
+                for number in range(1, STEPS + 1):
+                    bookkeeper.starts(last=number == STEPS)
+                    train(model, plan, optimizer, scale, device, bookkeeper)
+    except Problem:
+        raise
+    except Exception as error:
+        raise Problem(explain(error, ledger.failed)) from error
+    return bookkeeper.write(used)
+
+
+class Bookkeeper(Watcher):
+    """Learns during the step what each storage is, and writes the `Trace` afterwards.
+
+    A storage's category holds for its whole life: a gradient is one from the moment backward makes it. What autograd
+    kept and nobody named is an activation; the rest is temporary.
+    """
+
+    def __init__(self, ledger: Ledger, plan: Plan, model: nn.Module):
+        self.ledger, self.plan, self.model = ledger, plan, model
+        self.labels: dict[int, str] = {}
+        self.kept: set[int] = set()
+        self.saved: list[tuple[Call, int, tuple[int, ...], torch.dtype]] = []
+        self.last = False  # whether the step that is reported runs now
+        self.start: tuple[int, set[int]] = 0, set()  # its place in the log, and what was alive then
+        self.made("parameters", list(model.parameters()))
+        self.made("buffers", list(model.buffers()))
+        named = [*model.named_parameters(), *model.named_buffers()]
+        self.names = {ledger.see(tensor): name.rpartition(".")[2] for name, tensor in named}
+        self.shapes = {
+            f"{name} ({type(module).__name__})": {n: tuple(p.shape) for n, p in module.named_parameters(recurse=False)}
+            for name, module in model.named_modules()
+        }
+        ledger.name_layers(model)
+
+    def starts(self, last: bool) -> None:
+        self.last = last
+        self.start = len(self.ledger.log), self.ledger.alive
+
+    def begins(self, phase: str) -> None:
+        self.ledger.phase, self.ledger.outside = phase, "loss" if phase == "backward" else ""
+
+    def made(self, category: str, tensors: object) -> None:
+        for tensor in tree_leaves(tensors):
+            number = self.ledger.see(tensor) if isinstance(tensor, Tensor) else None
+            if number is not None:
+                self.labels.setdefault(number, category)  # what was said first holds
+
+    def saving(self) -> AbstractContextManager:
+        write_down = self.last and not self.saved  # one micro-batch is enough
+        return torch.autograd.graph.saved_tensors_hooks(lambda t: self.keep(t, write_down), lambda t: t)
+
+    def ends(self) -> None:
+        self.ledger.mark("zero_grad")
+
+    def keep(self, tensor: Tensor, write_down: bool) -> Tensor:
+        """Autograd keeps this tensor for backward."""
+        number = self.ledger.see(tensor)
+        if number is not None:
+            self.kept.add(number)
+            if write_down:
+                call = self.ledger.running[-1] if self.ledger.running else Call(self.ledger.outside)
+                self.saved.append((call, number, tuple(tensor.shape), tensor.dtype))
+        return tensor
+
+    def write(self, used: Counter) -> Trace:
+        """Label what has no label yet, and replay the log of the last step."""
+        plan, ledger = self.plan, self.ledger
+        for number in self.kept | ledger.recomputed:
+            self.labels.setdefault(number, "activations")
+        used["numbers on the host"] += len(ledger.on_host)
+        events, requested = self.replay()
+        if plan.gpu is not None:
+            sizes = cuda.workspaces(plan.gpu, [(event.phase, event.op) for event in events])
+            events = [
+                replace(event, live=event.live | {"workspace": size}) for event, size in zip(events, sizes, strict=True)
+            ]
+            used["cuBLAS workspace"] += any(sizes)
+        changes = [
+            event
+            for before, event in zip([None, *events], events, strict=False)
+            if before is None or (event.phase, event.live) != (before.phase, before.live)
+        ]
+        corrections, notes = cuda.remarks(used, self.model) if plan.device == "cuda" else ((), ())
+        return Trace(plan.batch_size, tuple(changes), self.write_saved(), requested, corrections, notes)
+
+    def replay(self) -> tuple[list[Event], int]:
+        """The log of the last step as bytes alive by category after each operation; and the peak before rounding."""
+        ledger, predicting = self.ledger, self.plan.device == "cuda"
+        on_host = ledger.on_host if predicting else set()
+        live = dict.fromkeys(CATEGORIES, 0)
+        asked = requested = 0
+        events: list[Event] = []
+        place, alive = self.start
+        for entry in [("born", number) for number in alive] + ledger.log[place:]:
+            if entry[0] == "op":
+                requested = max(requested, asked)
+                events.append(Event(*entry[1:], dict(live)))
+            elif entry[1] not in on_host:
+                size, sign = self.size(entry[1]), 1 if entry[0] == "born" else -1
+                asked += sign * size
+                live[self.labels.get(entry[1], "temporaries")] += sign * (cuda.rounded(size) if predicting else size)
+        return events, requested
+
+    def size(self, number: int) -> int:
+        """Bytes of a storage, as they are here or as they would be on a GPU."""
+        on_cuda = self.plan.device == "cuda" and number in self.ledger.sixteen_bit
+        return self.ledger.sizes[number] * (2 if on_cuda else 1)
+
+    def write_saved(self) -> tuple[Saved, ...]:
+        owners = {number: label for number, label in self.labels.items() if label in ("parameters", "buffers", "batch")}
+        rows = []
+        for call, number, shape, dtype in self.saved:
+            what = self.describe(call, number, shape, dtype)
+            name = str(dtype).removeprefix("torch.")
+            rows.append(Saved(call.layer, what, shape, name, self.size(number), owners.get(number, "")))
+            owners.setdefault(number, call.layer)
+        return tuple(rows)
+
+    def describe(self, call: Call, number: int, shape: tuple[int, ...], dtype: torch.dtype) -> str:
+        """What a saved tensor is to its layer."""
+        if number in self.names:
+            return self.names[number]
+        if number in call.inputs or number in call.outputs:
+            return "input" if number in call.inputs else "output"
+        if self.plan.precision != "fp32" and len(shape) > 1:  # autocast's copies
+            known = self.shapes.get(call.layer, {}) if dtype is PRECISIONS[self.plan.precision] else {}
+            copied = [name for name, size in known.items() if shape in (size, size[::-1])]
+            copied += ["input"] if shape in call.inputs.values() else []
+            if copied:
+                return f"{str(dtype).removeprefix('torch.')} copy of {copied[0]}"
+        return {torch.bool: "mask", torch.int64: "indices"}.get(dtype, "computed inside")
+
+
+class _Scaler(torch.amp.GradScaler):
+    """PyTorch's own scaler, but it does not ask whether a gradient overflowed: fake values cannot say."""
+
+    def _maybe_opt_step(self, optimizer, optimizer_state, *args, **kwargs):
+        return optimizer.step(*args, **kwargs)
