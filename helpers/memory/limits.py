@@ -83,6 +83,26 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
     )
 
 
+def crossover(model: nn.Module, sample_shape=None, **settings: object) -> int:
+    """The smallest batch size whose batch and activations weigh as much as parameters, gradients and optimizer state.
+
+    Below it, what does not depend on the batch is the larger part; above it, the batch is. Each category counts with
+    the most that it has during the step. sample_shape and settings: those of `trace`, without batch_size.
+    """
+    every = whole_number("accumulate", settings.get("accumulate", 1), 1)
+
+    def below(micro: int) -> bool:
+        most = trace(model, sample_shape, batch_size=micro * every, **settings).most
+        fixed = most["parameters"] + most["buffers"] + most["gradients"] + most["optimizer state"]
+        return most["batch"] + most["activations"] < fixed
+
+    low, high = (trace(model, sample_shape, batch_size=micro * every, **settings).most for micro in (64, 128))
+    slope = sum(high[name] - low[name] for name in ("batch", "activations")) / 64
+    fixed = sum(low[name] for name in ("parameters", "buffers", "gradients", "optimizer state"))
+    start = int((fixed - low["batch"] - low["activations"]) / slope) + 64
+    return (_largest(below, max(start, 1)) + 1) * every
+
+
 def _outside_step(trace_: Trace) -> int:
     return max(size for phase, size in trace_.peaks.items() if phase != "step")
 

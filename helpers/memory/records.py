@@ -100,6 +100,11 @@ class Trace:
         return highest
 
     @property
+    def most(self) -> dict[str, int]:
+        """The most bytes of each category at any moment of the step; not all at the same moment."""
+        return {name: max(event.live[name] for event in self.timeline) for name in CATEGORIES}
+
+    @property
     def largest(self) -> str:
         """The category with the most bytes at the peak."""
         return max(self.at_peak, key=self.at_peak.get)
