@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import ToTensor, v2
 
-from helpers import batches, data, models, training
+from helpers import batches, data, memory, models, training
 
 
 @pytest.fixture(scope="module")
@@ -354,3 +354,125 @@ def test_B9_a_wrong_product_runs_for_one_batch_size_only():
         assert wrong.shape == (x @ weights).shape and not torch.allclose(wrong, x @ weights, atol=1e-2)
     assert runs == [8]
     assert models.mlp()(torch.rand(1, 1, 28, 28)).squeeze().shape == (10,)
+
+
+MLPS = {(784, 256, 10): ((1, 28, 28), 256), (3072, 512, 10): ((3, 32, 32), 512)}
+
+
+def rounded(tensors) -> int:
+    return sum(-(-tensor.nbytes // 512) * 512 for tensor in tensors)
+
+
+@pytest.mark.parametrize("sample_shape, hidden", MLPS.values())
+def test_B10_parameters_take_four_bytes_each_whatever_the_batch_and_buffers_come_on_top(sample_shape, hidden):
+    model = models.mlp(sample_shape, hidden)
+    features = torch.Size(sample_shape).numel()
+    count = features * hidden + hidden + hidden * 10 + 10
+    assert sum(p.nbytes for p in model.parameters()) == 4 * count
+    for b in (1, 64, 4096):
+        assert memory.trace(model, sample_shape, b, device="cpu").most["parameters"] == 4 * count
+        assert memory.trace(model, sample_shape, b).most["parameters"] == rounded(model.parameters())
+        in_half = memory.trace(copy.deepcopy(model).bfloat16(), sample_shape, b, device="cpu")
+        assert in_half.most["parameters"] == 2 * count
+    norm = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 30 * 30, 10))
+    assert memory.trace(norm, (3, 32, 32), 4, device="cpu").most["buffers"] == 2 * 8 * 4 + 8
+
+
+def test_B11_gradients_are_there_from_backward_until_zero_grad(digits, images):
+    model = models.mlp()
+
+    def gradients() -> int:
+        return sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
+
+    loss = F.cross_entropy(model(images[:64]), digits.labels[:64])
+    assert gradients() == 0
+    loss.backward()
+    assert gradients() == sum(p.nbytes for p in model.parameters())
+    model.zero_grad(set_to_none=False)
+    assert gradients() == sum(p.nbytes for p in model.parameters())
+    model.zero_grad()
+    assert gradients() == 0
+    timeline = memory.trace(model, (1, 28, 28), 64).timeline
+    live = {phase: [e.live["gradients"] for e in timeline if e.phase == phase] for phase in ("forward", "backward")}
+    assert set(live["forward"]) == {0}
+    assert live["backward"] == sorted(live["backward"]) and live["backward"][-1] == rounded(model.parameters())
+    assert len(set(live["backward"])) > 2  # they grow layer by layer
+
+
+@pytest.mark.parametrize("optimizer, states", {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}.items())
+def test_B12_B13_what_an_optimizer_keeps_appears_in_the_first_step(optimizer, states, digits, images):
+    model = models.mlp()
+    parameters = rounded(model.parameters())
+    assert memory.trace(model, (1, 28, 28), 64, optimizer=optimizer).most["optimizer state"] == states * parameters
+    make = {
+        "sgd": torch.optim.SGD,
+        "momentum": lambda p: torch.optim.SGD(p, momentum=0.9),
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }[optimizer]
+    real = make(model.parameters())
+    assert not real.state
+    F.cross_entropy(model(images[:64]), digits.labels[:64]).backward()
+    real.step()
+    kept = [t for state in real.state.values() for name, t in state.items() if name != "step" and t is not None]
+    assert rounded(kept) == states * parameters
+
+
+def test_B12_sgd_keeps_no_state():
+    assert memory.trace(models.mlp(), (1, 28, 28), 64, optimizer="sgd").most["optimizer state"] == 0
+
+
+def test_B13_adam_needs_twice_what_sgd_needs_and_not_three_times():
+    for sample_shape, hidden in MLPS.values():
+        model = models.mlp(sample_shape, hidden)
+        fixed = {}
+        for name in ("sgd", "adam"):
+            most = memory.trace(model, sample_shape, 64, optimizer=name).most
+            fixed[name] = most["parameters"] + most["gradients"] + most["optimizer state"]
+        assert fixed["adam"] / fixed["sgd"] == 2
+        adam = memory.trace(model, sample_shape, 64, optimizer="adam")
+        assert adam.peak_phase == "step" and adam.at_peak["temporaries"] >= adam.most["parameters"]
+
+
+@pytest.mark.parametrize("sizes, overstated", {(784, 256, 10): 0.24, (3072, 512, 10): 0.14}.items())
+def test_B14_activations_are_what_backward_needs_and_not_every_output(sizes, overstated):
+    sample_shape, hidden = MLPS[sizes]
+    model = models.mlp(sample_shape, hidden)
+    one, two = (memory.trace(model, sample_shape, b).most for b in (1024, 2048))
+    slope = sum(two[name] - one[name] for name in ("batch", "activations")) / 1024
+    assert slope == 4 * sum(sizes) + 8  # the label is an int64
+    outputs = []
+    for layer in model:
+        layer.register_forward_hook(lambda _, __, out: outputs.append(out[0].nbytes))
+    model(torch.zeros(1, *sample_shape))
+    assert sum(outputs) / (4 * sum(sizes)) - 1 == pytest.approx(overstated, abs=0.005)
+
+
+def test_B14_relu_shares_gelu_does_not_pooling_keeps_int64_and_dropout_a_mask():
+    def kept(*layers) -> list:
+        net = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
+        net(torch.zeros(2, 1, 8, 8))
+        return [row for row in memory.trace(net, (1, 8, 8), 16).saved if row.layer != "loss" and not row.shared_with]
+
+    conv = nn.Conv2d(1, 4, 3, padding=1)
+    size = 16 * 4 * 8 * 8 * 4
+    assert [row.bytes for row in kept(conv, nn.ReLU())] == [size]
+    assert [row.bytes for row in kept(conv, nn.GELU())] == [size, size]
+    places = [row for row in kept(conv, nn.ReLU(), nn.MaxPool2d(2)) if row.dtype == "int64"]
+    assert [row.bytes for row in places] == [2 * size // 4]
+    masks = [row for row in kept(conv, nn.ReLU(), nn.Dropout(0.5)) if row.dtype == "bool"]
+    assert [row.bytes for row in masks] == [size // 4]
+
+
+@pytest.mark.parametrize("sizes, crossover", {(784, 256, 10): 774, (3072, 512, 10): 1756}.items())
+def test_B15_the_batch_weighs_more_than_the_model_from_the_crossover_on(sizes, crossover):
+    sample_shape, hidden = MLPS[sizes]
+    model = models.mlp(sample_shape, hidden)
+    assert memory.crossover(model, sample_shape, optimizer="adam") == crossover
+    count = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+    assert -(-16 * count // (4 * sum(sizes) + 8)) == crossover
+
+    def saved(b: int) -> float:
+        return 1 - memory.trace(model, sample_shape, b // 2).peak / memory.trace(model, sample_shape, b).peak
+
+    assert saved(64) < 0.03 and saved(8 * crossover) > 0.4

@@ -1,6 +1,7 @@
 """The texts of real mistakes that the lessons teach to read, as the installed libraries write them."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from helpers import data, models
+from helpers.folders import ROOT
 
 DIGIT = torch.rand(1, 28, 28)
 
@@ -149,3 +151,26 @@ def test_hand_written_layer_with_the_factors_the_wrong_way_round():
     square = torch.rand(8, 8)
     raised(RuntimeError, "", lambda: square @ torch.rand(4, 8))
     assert (square @ torch.rand(8, 8)).shape == (8, 8)  # silent
+
+
+def test_the_computers_own_memory_is_not_enough():
+    text = f"you tried to allocate {100_000_000 * 3 * 1024 * 1024 * 4} bytes"
+    raised(RuntimeError, text, lambda: torch.empty(100_000_000, 3, 1024, 1024))
+
+
+def test_the_sentences_of_cudas_out_of_memory_text_are_those_that_lesson_04_reads():
+    """No test can raise it without a GPU, but PyTorch's CUDA library holds its words."""
+    library = Path(torch.__file__).parent / "lib" / "libc10_cuda.so"
+    if not library.exists():
+        pytest.skip("this PyTorch was built without CUDA, or not for Linux")
+    words = library.read_bytes()
+    lesson = (ROOT / "notebooks" / "04_gpu_memory.ipynb").read_text(encoding="utf-8").replace("**", "")
+    for piece in (
+        "CUDA out of memory. Tried to allocate ", " has a total capacity of ", " of which ", " is free. ",
+        "Including non-PyTorch memory, this process", " memory in use. ", "Of the allocated memory ",
+        " is allocated by PyTorch, ", "and ", " is reserved by PyTorch but unallocated.",
+        " If reserved but unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to "
+        "avoid fragmentation.",
+    ):  # fmt: skip
+        assert piece.encode() in words, piece
+        assert piece in lesson, piece

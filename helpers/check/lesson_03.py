@@ -65,7 +65,7 @@ def flatten_batch(answer: object) -> Verdict:
     )
 
 
-def _count(sizes: tuple[int, ...]) -> int:
+def parameters_of_mlp(sizes: tuple[int, ...]) -> int:
     return sum(inputs * outputs + outputs for inputs, outputs in pairwise(sizes))
 
 
@@ -84,7 +84,7 @@ def mlp_parameters(answer: object) -> Verdict:
             weights + sum(sizes[:-1]): "a layer has one bias for each output, not for each input",
             weights + len(pairs): "you counted one bias a layer. There is one for each output",
             weights + sizes[-1]: "only the last layer got biases. Every layer has them",
-            _count(sizes[:2]): "only the first layer was counted. Is the return inside the loop",
+            parameters_of_mlp(sizes[:2]): "only the first layer was counted. Is the return inside the loop",
             pairs[-1][0] * pairs[-1][1] + pairs[-1][1]: "only the last layer was counted. Add the layers up",
             prod(sizes): "you multiplied all sizes. Each layer has inputs x outputs weights; layers are added",
             sum(sizes): "you added the sizes. A layer has inputs x outputs weights",
@@ -99,7 +99,7 @@ def mlp_parameters(answer: object) -> Verdict:
         "out of range": "sizes may hold two numbers or more: there is one layer less than sizes.",
     }
     praise = "inputs x outputs + outputs, for every layer."
-    return judge("mlp_parameters", answer, cases, _count, praise, coach, crashes)
+    return judge("mlp_parameters", answer, cases, parameters_of_mlp, praise, coach, crashes)
 
 
 def inputs_needed(answer: object) -> Verdict:
@@ -191,7 +191,7 @@ def build_mlp(answer: object) -> Verdict:
             if not isinstance(out, Tensor) or tuple(out.shape) != (b, classes):
                 return f"{given}a batch of {b} comes out as {kind(out)}, expected shape {(b, classes)}."
         count = sum(parameter.numel() for parameter in got.parameters())
-        if count != (wanted := _count((features, hidden, classes))):
+        if count != (wanted := parameters_of_mlp((features, hidden, classes))):
             parts = [(layer.in_features, layer.out_features) for layer in got.modules() if isinstance(layer, nn.Linear)]
             if len(parts) == 2 and any(layer.bias is None for layer in got.modules() if isinstance(layer, nn.Linear)):
                 return f"{given}{count:,} parameters, expected {wanted:,}. A bias is missing: leave bias as it is."

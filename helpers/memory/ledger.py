@@ -50,6 +50,7 @@ class Ledger(TorchDispatchMode):
         self.failed = ""  #: the innermost layer in which an exception began
         self._live: dict[int, tuple[int, weakref.ref]] = {}
         self._bytes = 0
+        self.peak = 0  #: the most bytes that were alive at once
         self._starts: list[tuple[int, str]] = []  # (number of the next autograd node, layer that runs from here on)
         self._last = ""
         self._again_from = 0
@@ -63,15 +64,18 @@ class Ledger(TorchDispatchMode):
     def alive(self) -> set[int]:
         return {number for number, _ in self._live.values()}
 
-    def see(self, tensor: Tensor) -> int | None:
-        """Enter the tensor's storage if it is new; return the storage's id, or None where it has no bytes here."""
+    def see(self, tensor: Tensor, made_from: object = ()) -> int | None:
+        """Enter the tensor's storage if it is new; return the storage's id, or None where it has no bytes here.
+
+        made_from: what an operation was given. A view of a tensor that is older than this ledger is not new.
+        """
         if self.device is not None and tensor.device.type != self.device:
             return None
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         entry = self._live.get(key)
         if entry is None:
-            if not size:
+            if not size or _among(key, made_from):
                 return None
             number = len(self.sizes)
             self._live[key] = number, weakref.ref(storage, lambda _: self._end(key))
@@ -90,6 +94,7 @@ class Ledger(TorchDispatchMode):
         self.sizes.append(size)
         self.log.append(("born", number))
         self._bytes += size
+        self.peak = max(self.peak, self._bytes)
 
     def _end(self, key: int) -> None:
         number, _ = self._live.pop(key)
@@ -107,7 +112,7 @@ class Ledger(TorchDispatchMode):
         name = func._schema.name
         on_host, statistics = HOST_RESULTS.get(name), STATISTICS.get(name)
         for place, tensor in enumerate(_tensors(out)):
-            number = self.see(tensor)
+            number = self.see(tensor, made_from=(args, kwargs))
             if number is not None and on_host is not None and place >= on_host:
                 self.on_host.add(number)
             if number is not None and statistics is not None and place >= statistics and tensor.itemsize == 2:
@@ -172,6 +177,12 @@ class Ledger(TorchDispatchMode):
         place = bisect_right(self._starts, number, key=lambda start: start[0])
         self._last = self._starts[place - 1][1] if place else ""
         return self._last
+
+
+def _among(key: int, given: object) -> bool:
+    """Whether a storage belongs to one of the tensors that were given."""
+    tensors = (leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor) and leaf.layout is torch.strided)
+    return any(tensor.untyped_storage()._cdata == key for tensor in tensors)
 
 
 def _tensors(out: object) -> Iterator[Tensor]:

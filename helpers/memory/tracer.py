@@ -168,6 +168,7 @@ class Bookkeeper(Watcher):
         self.start: tuple[int, set[int]] = 0, set()  # its place in the log, and what was alive then
         self.made("parameters", list(model.parameters()))
         self.made("buffers", list(model.buffers()))
+        self.made("buffers", [vars(module) for module in model.modules()])  # tensors that are plain attributes
         named = [*model.named_parameters(), *model.named_buffers()]
         self.names = {ledger.see(tensor): name.rpartition(".")[2] for name, tensor in named}
         self.shapes = {
