@@ -66,6 +66,7 @@ def flatten_batch(answer: object) -> Verdict:
 
 
 def parameters_of_mlp(sizes: tuple[int, ...]) -> int:
+    """Weights and biases of the Linear layers between these sizes."""
     return sum(inputs * outputs + outputs for inputs, outputs in pairwise(sizes))
 
 

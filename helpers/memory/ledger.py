@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 # From which result on an operation's results stay on the host, also when everything else is on a GPU: numbers that
 # are written out, as in torch.tensor(1.0), and the two random states of the memory-efficient attention.
 HOST_RESULTS = {"aten::lift_fresh": 0, "aten::_scaled_dot_product_efficient_attention": 2}
-# From which result on an operation's results are statistics, float32 on CUDA and of the input's dtype on the CPU.
+# From which result on an operation's results are statistics, float32 on CUDA; on the CPU only beside float32 weights,
+# otherwise of the input's dtype. On fake tensors they always are of the input's dtype.
 STATISTICS = {"aten::native_batch_norm": 1, "aten::native_layer_norm": 1}
 
 
@@ -42,7 +43,8 @@ class Ledger(TorchDispatchMode):
         self.sizes: list[int] = []  #: bytes of each storage; its place in this list is its id
         self.log: list[tuple] = []  #: ("born", id), ("gone", id), ("op", phase, layer, operation), in order
         self.on_host: set[int] = set()  #: ids of what lies in the computer's own memory, whatever the device
-        self.sixteen_bit: set[int] = set()  #: ids of statistics that the CPU keeps in 16 bit
+        self.sixteen_bit: set[int] = set()  #: ids of statistics that came in 16 bit
+        self.beside_float32: set[int] = set()  #: those of them whose layer has float32 weights
         self.phase = ""
         self.running: list[Call] = []  #: the layers that are running, innermost last
         self.outside = ""  #: the name of what runs outside all layers
@@ -113,10 +115,12 @@ class Ledger(TorchDispatchMode):
         on_host, statistics = HOST_RESULTS.get(name), STATISTICS.get(name)
         for place, tensor in enumerate(_tensors(out)):
             number = self.see(tensor, made_from=(args, kwargs))
-            if number is not None and on_host is not None and place >= on_host:
+            if number is not None and on_host is not None and place >= on_host and tensor.device.type == "cpu":
                 self.on_host.add(number)
             if number is not None and statistics is not None and place >= statistics and tensor.itemsize == 2:
                 self.sixteen_bit.add(number)
+                if any(isinstance(t, Tensor) and t.dtype is torch.float32 for t in args[1:4]):
+                    self.beside_float32.add(number)
         self.mark(name.removeprefix("aten::"))
         return out
 

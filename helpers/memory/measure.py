@@ -1,14 +1,17 @@
 """`measure`: the same training step on a real GPU, with CUDA's own counters beside the ledger's."""
 
 import copy
+import gc
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
+from helpers.memory.cuda import rounded
 from helpers.memory.records import Trace
-from helpers.memory.step import Plan, Watcher, infer, make_plan, prepare, train
+from helpers.memory.step import Plan, SteadyScaler, Watcher, infer, make_plan, prepare, train
 from helpers.memory.tracer import as_found, record
 from helpers.problems import Problem
 
@@ -18,6 +21,7 @@ COUNTERS = {
     "active": "active_bytes.all.peak",
     "reserved": "reserved_bytes.all.peak",
 }
+TENSORS = ("parameters", "gradients", "optimizer state")
 _STEPS = 3
 
 
@@ -35,14 +39,18 @@ def measure(
     example=None,
     inference=False,
 ) -> Trace:
-    """Run the training step that `trace` predicts on the first CUDA GPU, with a copy of the model.
+    """Run the training step that `trace` predicts on the current CUDA GPU, with a copy of the model.
 
-    Arguments as for `trace`. The record's `timeline` and `at_peak` come from real tensors on the GPU; `allocator` holds
-    CUDA's own counters of the third of three steps in bytes: the peaks "allocated", "requested", "active" and
+    Arguments as for `trace`. The record's `timeline` and `at_peak` come from real tensors on the GPU. `allocator` holds
+    CUDA's own counters of the third of three steps, in bytes: the peaks "allocated", "requested", "active" and
     "reserved", the peak allocated during "forward", "backward" and "step", and "context", what the device holds beyond
-    the reserved bytes (other programs on that GPU are counted in). Inputs and targets are zeros.
+    the reserved bytes (other programs on that GPU are counted in). Beside them stand the real "parameters",
+    "gradients" and "optimizer state" on the GPU, tensor by tensor, each rounded up to 512 bytes.
 
-    Raises `Problem` where there is no CUDA GPU, and as `trace` does.
+    What your own program holds on the GPU already is in CUDA's counters too, so call this before your training. Inputs
+    and targets are zeros. With fp16 the optimizer steps even where a gradient overflows: else it would have no state.
+
+    Raises `Problem` where there is no CUDA GPU, and as `trace` does; PyTorch's own OutOfMemoryError if it does not fit.
     """
     if not torch.cuda.is_available():
         raise Problem(
@@ -54,24 +62,41 @@ def measure(
         example, inference, "cuda",
     )  # fmt: skip
     with as_found():
-        state = torch.cuda.get_rng_state()
+        drawn = torch.cuda.get_rng_state()
         try:
+            _tidy()
             counted = _counters(copy.deepcopy(model).to("cuda"), plan)
-            return replace(record(copy.deepcopy(model).to("cuda"), plan, "cuda"), allocator=counted)
+            _tidy()
+            real = record(copy.deepcopy(model).to("cuda"), plan, "cuda")
         finally:
-            torch.cuda.set_rng_state(state)
+            torch.cuda.set_rng_state(drawn)
+    return replace(real, allocator=counted, corrections=(), notes=())  # nothing here is predicted
+
+
+def _tidy() -> None:
+    """Let go of what only cycles of names still hold, and of blocks that the allocator keeps for later."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 class _Phases(Watcher):
-    """Reads CUDA's peaks phase by phase."""
+    """Reads CUDA's peaks phase by phase, and adds up the tensors that are said to be of a category."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        self.sizes: dict[str, dict[int, int]] = {}  # by category and address
+        self.made("parameters", list(model.parameters()))
         self.phase = ""
         self.peaks: dict[str, dict[str, int]] = {}
 
     def begins(self, phase: str) -> None:
         self._read()
         self.phase = phase
+
+    def made(self, category: str, tensors: object) -> None:
+        for tensor in tree_leaves(tensors):
+            if isinstance(tensor, Tensor) and tensor.is_cuda:
+                size = rounded(tensor.element_size() * tensor.numel())
+                self.sizes.setdefault(category, {})[tensor.data_ptr()] = size
 
     def ends(self) -> None:
         self._read()
@@ -90,14 +115,15 @@ class _Phases(Watcher):
 def _counters(model: nn.Module, plan: Plan) -> dict[str, int]:
     """CUDA's counters for the last of three steps, without any bookkeeping of ours in between."""
     optimizer = prepare(model, plan)
-    scaler = torch.amp.GradScaler("cuda") if plan.precision == "fp16" and not plan.inference else None
+    scaler = SteadyScaler("cuda") if plan.precision == "fp16" and not plan.inference else None
     for _ in range(_STEPS):
-        phases = _Phases()
+        phases = _Phases(model)
         if plan.inference:
             infer(model, plan, "cuda", phases)
         else:
             train(model, plan, optimizer, scaler, "cuda", phases)
     counted = {name: max(peaks[name] for peaks in phases.peaks.values()) for name in COUNTERS}
+    counted |= {name: sum(phases.sizes.get(name, {}).values()) for name in TENSORS}
     free, total = torch.cuda.mem_get_info()
     counted |= {phase: peaks["allocated"] for phase, peaks in phases.peaks.items()}
     return counted | {"context": total - free - torch.cuda.memory_reserved()}

@@ -138,6 +138,16 @@ class Watcher:
         """The gradients are gone; what is alive now is alive between two steps."""
 
 
+class SteadyScaler(torch.amp.GradScaler):
+    """PyTorch's own scaler, but a gradient that overflows does not skip the step.
+
+    Fake gradients have no values to ask, and a real step that is skipped would leave the optimizer without state.
+    """
+
+    def _maybe_opt_step(self, optimizer, optimizer_state, *args, **kwargs):
+        return optimizer.step(*args, **kwargs)
+
+
 def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
     """Set the model up for the plan: activation checkpointing, eval mode for inference. Returns the optimizer."""
     _recompute(model, plan.checkpoint)

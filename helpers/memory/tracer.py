@@ -18,7 +18,7 @@ from helpers.memory import cuda
 from helpers.memory.ledger import Call, Ledger
 from helpers.memory.records import CATEGORIES, Event, Saved, Trace
 from helpers.memory.refusals import explain
-from helpers.memory.step import PRECISIONS, Plan, Watcher, infer, make_plan, prepare, train
+from helpers.memory.step import PRECISIONS, Plan, SteadyScaler, Watcher, infer, make_plan, prepare, train
 from helpers.problems import Problem
 
 STEPS = 2  # Adam makes its state in the first step(); from the second step on nothing changes any more
@@ -70,7 +70,7 @@ def trace(
     with as_found(), FakeTensorMode(allow_non_fake_inputs=True):
         twin = _fake_copy(model)
         with cuda.as_on_cuda(gpu) if device == "cuda" else nullcontext(Counter()) as used:
-            return record(twin, plan, used=used, scaler=_Scaler)
+            return record(twin, plan, used=used)
 
 
 @contextmanager
@@ -117,16 +117,10 @@ def _fake_copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def record(
-    model: nn.Module,
-    plan: Plan,
-    device: str = "cpu",
-    used: Counter | None = None,
-    scaler: type[torch.amp.GradScaler] = torch.amp.GradScaler,
-) -> Trace:
+def record(model: nn.Module, plan: Plan, device: str = "cpu", used: Counter | None = None) -> Trace:
     """Run the plan on `model`, which is changed, and write the `Trace`. Fake or real tensors: whatever it holds.
 
-    used: counts the corrections that were needed. scaler: for fp16.
+    used: counts the corrections that were needed.
     """
     used = Counter() if used is None else used
     ledger = Ledger(device)
@@ -140,11 +134,11 @@ def record(
         else:
             if plan.device == "cuda":
                 used["foreach optimizer"] += cuda.choose_foreach(optimizer)
-            scale = scaler(device) if plan.precision == "fp16" else None
+            scaler = SteadyScaler(device) if plan.precision == "fp16" else None
             with ledger:
                 for number in range(1, STEPS + 1):
                     bookkeeper.starts(last=number == STEPS)
-                    train(model, plan, optimizer, scale, device, bookkeeper)
+                    train(model, plan, optimizer, scaler, device, bookkeeper)
     except Problem:
         raise
     except Exception as error:
@@ -213,12 +207,11 @@ class Bookkeeper(Watcher):
         for number in self.kept | ledger.recomputed:
             self.labels.setdefault(number, "activations")
         used["numbers on the host"] += len(ledger.on_host)
-        events, requested = self.replay()
+        events, asked = self.replay()
         if plan.gpu is not None:
             sizes = cuda.workspaces(plan.gpu, [(event.phase, event.op) for event in events])
-            events = [
-                replace(event, live=event.live | {"workspace": size}) for event, size in zip(events, sizes, strict=True)
-            ]
+            events = [replace(e, live=e.live | {"workspace": size}) for e, size in zip(events, sizes, strict=True)]
+            asked = [total + size for total, size in zip(asked, sizes, strict=True)]
             used["cuBLAS workspace"] += any(sizes)
         changes = [
             event
@@ -226,30 +219,31 @@ class Bookkeeper(Watcher):
             if before is None or (event.phase, event.live) != (before.phase, before.live)
         ]
         corrections, notes = cuda.remarks(used, self.model) if plan.device == "cuda" else ((), ())
-        return Trace(plan.batch_size, tuple(changes), self.write_saved(), requested, corrections, notes)
+        return Trace(plan.batch_size, tuple(changes), self.write_saved(), max(asked), corrections, notes)
 
-    def replay(self) -> tuple[list[Event], int]:
-        """The log of the last step as bytes alive by category after each operation; and the peak before rounding."""
+    def replay(self) -> tuple[list[Event], list[int]]:
+        """The log of the last step as bytes alive by category after each operation; and in all, before rounding."""
         ledger, predicting = self.ledger, self.plan.device == "cuda"
         on_host = ledger.on_host if predicting else set()
         live = dict.fromkeys(CATEGORIES, 0)
-        asked = requested = 0
+        asked = 0
         events: list[Event] = []
+        totals: list[int] = []
         place, alive = self.start
         for entry in [("born", number) for number in alive] + ledger.log[place:]:
             if entry[0] == "op":
-                requested = max(requested, asked)
                 events.append(Event(*entry[1:], dict(live)))
+                totals.append(asked)
             elif entry[1] not in on_host:
                 size, sign = self.size(entry[1]), 1 if entry[0] == "born" else -1
                 asked += sign * size
                 live[self.labels.get(entry[1], "temporaries")] += sign * (cuda.rounded(size) if predicting else size)
-        return events, requested
+        return events, totals
 
     def size(self, number: int) -> int:
-        """Bytes of a storage, as they are here or as they would be on a GPU."""
-        on_cuda = self.plan.device == "cuda" and number in self.ledger.sixteen_bit
-        return self.ledger.sizes[number] * (2 if on_cuda else 1)
+        """Bytes of a storage, as they would be with values: here or on a GPU."""
+        wide = self.ledger.sixteen_bit if self.plan.device == "cuda" else self.ledger.beside_float32
+        return self.ledger.sizes[number] * (2 if number in wide else 1)
 
     def write_saved(self) -> tuple[Saved, ...]:
         owners = {number: label for number, label in self.labels.items() if label in ("parameters", "buffers", "batch")}
@@ -270,14 +264,7 @@ class Bookkeeper(Watcher):
         if self.plan.precision != "fp32" and len(shape) > 1:  # autocast's copies
             known = self.shapes.get(call.layer, {}) if dtype is PRECISIONS[self.plan.precision] else {}
             copied = [name for name, size in known.items() if shape in (size, size[::-1])]
-            copied += ["input"] if shape in call.inputs.values() else []
+            copied += ["input"] if shape in call.inputs.values() and dtype.is_floating_point else []
             if copied:
                 return f"{str(dtype).removeprefix('torch.')} copy of {copied[0]}"
         return {torch.bool: "mask", torch.int64: "indices"}.get(dtype, "computed inside")
-
-
-class _Scaler(torch.amp.GradScaler):
-    """PyTorch's own scaler, but it does not ask whether a gradient overflowed: fake values cannot say."""
-
-    def _maybe_opt_step(self, optimizer, optimizer_state, *args, **kwargs):
-        return optimizer.step(*args, **kwargs)
