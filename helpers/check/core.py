@@ -73,10 +73,13 @@ def judge(
     """
     try:
         _callable(name, answer)
-        for arguments in cases:
+        for place, arguments in enumerate(cases):
             want = right(*copy.deepcopy(arguments))
             got, changed = _call(name, answer, arguments, {**_CRASHES, **(crashes or {})})
             if got is None or got is ...:
+                if place:
+                    given = ", ".join(kind(argument) for argument in arguments)
+                    raise _NotYet(f"{name}({given}) returned nothing, others did. Every way through it needs a return.")
                 raise _NotYet(f"{name} returned nothing. Put your code in place of ... and end it with return.")
             if changed:
                 raise _NotYet(
@@ -215,7 +218,15 @@ def _difference(name: str, arguments: tuple, got: object, want: object) -> str |
         return f"{given} returned {kind(got)}, expected a Python number such as {want}."
     if isinstance(want, int) and not isinstance(got, int):
         return f"{given}: got the float {got}, expected the whole number {want}."
-    return None if isclose(got, want, rel_tol=1e-4, abs_tol=1e-9) else f"{given}: got {got:g}, expected {want:g}."
+    return (
+        None
+        if isclose(got, want, rel_tol=1e-4, abs_tol=1e-9)
+        else f"{given}: got {_number(got)}, expected {_number(want)}."
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _plain(dtype: torch.dtype) -> str:

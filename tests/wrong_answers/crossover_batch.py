@@ -36,3 +36,8 @@ def three_times(sizes):
 def no_biases(sizes):
     """the biases are missing"""
     return -(-16 * sum(a * b for a, b in pairwise(sizes)) // (4 * sum(sizes) + 8))
+
+
+def always_one_more(sizes):
+    """only if there is a rest"""
+    return 16 * parameters_of_mlp(sizes) // (4 * sum(sizes) + 8) + 1

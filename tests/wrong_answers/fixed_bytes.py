@@ -26,3 +26,14 @@ def state_alone(parameters, optimizer):
 def other_names(parameters, optimizer):
     """The names are"""
     return 4 * parameters * {"SGD": 2, "Momentum": 3, "Adam": 4}[optimizer]
+
+
+def rounded(parameters, optimizer):
+    """rounds up to 512 bytes"""
+    return -(-4 * parameters // 512) * 512 * {"sgd": 2, "momentum": 3, "adam": 4}[optimizer]
+
+
+def no_momentum(parameters, optimizer):
+    """Every way through it needs a return"""
+    if optimizer != "momentum":
+        return 4 * parameters * (2 if optimizer == "sgd" else 4)

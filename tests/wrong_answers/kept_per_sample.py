@@ -36,3 +36,13 @@ def numbers(sizes):
 def with_weights(sizes):
     """weights do not grow"""
     return 4 * sum(sizes) + 8 + 4 * sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+
+
+def three_sizes(sizes):
+    """take all of them"""
+    return 4 * sum(sizes[:3]) + 8
+
+
+def loss_twice(sizes):
+    """count once"""
+    return 4 * (sum(sizes) + sizes[-1]) + 8

@@ -26,3 +26,9 @@ def twice(model):
 def asks_the_model(model):
     """a tensor has nbytes"""
     return model.nbytes
+
+
+def only_what_learns(model):
+    """a layer is frozen"""
+    learning = sum(p.nbytes for p in model.parameters() if p.requires_grad)
+    return learning + sum(b.nbytes for b in model.buffers())
