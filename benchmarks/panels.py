@@ -64,6 +64,8 @@ widgets.VBox([slider, words])""",
     Candidate("layout lab", "panels.LayoutLab()", control="select"),
     Candidate("memory walk", "panels.MemoryWalk()"),
     Candidate("shape flow", "panels.ShapeFlowPanel(batch_size=1)"),
+    Candidate("memory bar", "panels.MemoryBar(batch_size=1)"),
+    Candidate("step timeline", "panels.StepTimeline(batch_size=1, width=128)"),  # a width of its own: nothing cached
     Candidate(
         "interact",
         """import matplotlib.pyplot as plt

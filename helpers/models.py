@@ -17,6 +17,21 @@ def mlp(sample_shape: tuple[int, ...] = (1, 28, 28), hidden: int = 128, classes:
     return nn.Sequential(nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
 
+def deep_mlp(
+    sample_shape: tuple[int, ...] = (1, 28, 28), hidden: int = 128, depth: int = 1, classes: int = 10
+) -> nn.Sequential:
+    """Flatten, `depth` times Linear and ReLU, Linear. Input (B, *sample_shape) float32, output (B, classes) logits.
+
+    With depth=1 it is `mlp`. Raises `Problem` if a size is not a whole number of at least 1.
+    """
+    features, hidden = prod(_sizes(sample_shape)), whole_number("hidden", hidden, 1)
+    depth, classes = whole_number("depth", depth, 1), whole_number("classes", classes, 1)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs in (features, *[hidden] * (depth - 1)):
+        layers += [nn.Linear(inputs, hidden), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(hidden, classes))
+
+
 def cnn(sample_shape: tuple[int, int, int] = (1, 28, 28), filters: int = 8, classes: int = 10) -> nn.Sequential:
     """Conv 3x3, ReLU, MaxPool 2, Flatten, Linear. Input (B, C, H, W) float32, output (B, classes) logits.
 

@@ -293,9 +293,19 @@ def test_axe_finds_nothing(panel, theme):
 
 # the other panels: one notebook with one of each
 
+STEPS = {
+    "Batch size B": (1, 774, 8192),
+    "Width": (8, 1024),
+    "Depth": (4,),
+    "Model": ("colours CNN", "ResNet-18"),  # the last is slow: it waits and says that it computes
+    "Optimizer": ("momentum",),
+    "Precision": ("fp16",),
+}
 GALLERY = {
     "layout": ("panels.LayoutLab()", {"Operation": ("image.permute(1, 2, 0)", "image.reshape(H, W, C)")}),
     "walk": ("panels.MemoryWalk()", {"w (column)": (4, 2), "n (image)": (1,), "Format": ("channels_last",)}),
+    "bar": ("panels.MemoryBar()", STEPS),
+    "timeline": ("panels.StepTimeline()", STEPS),
 }
 
 
@@ -323,6 +333,24 @@ def test_other_panels_answer_do_not_jump_and_pass_axe(gallery, name):
     for theme in ("Light", "Dark"):
         assert_axe_finds_nothing(panel, theme)
     assert gallery.errors == []
+
+
+@pytest.mark.parametrize("name", ["bar", "timeline"])
+def test_memory_panels_follow_the_keys(gallery, name):
+    """The slider goes from stop to stop, 64, 66, 68, 70; a model that takes long is traced when the keys rest."""
+    panel = gallery.panel(name)
+    for model in ("digits MLP", "ResNet-18"):
+        if panel.control("Model").input_value() != model:
+            panel.choose("Model", model)
+        panel.type("Batch size B", 64)
+        panel.page.wait_until(lambda: " B = 64: peak" in panel.words and panel.page.idle(), "the panel to compute")
+        panel.handle("Batch size B").focus()
+        for _ in range(3):
+            panel.page.tab.keyboard.press("ArrowRight")
+        panel.page.wait_until(lambda: " B = 70: peak " in panel.words, "the panel to follow the keys")
+        assert panel.control("Batch size B").input_value() == "70"
+        assert panel.root.locator("[role=status]").get_attribute("aria-busy") == "false"
+        size_if_well(panel)
 
 
 # the shape flow panel of lesson 03

@@ -11,9 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import layouts, models, panels
+from helpers import figures, layouts, models, panels
+from helpers.memory import GPUS, trace
 from helpers.problems import Problem
 from helpers.shape_flow import shape_flow
+from helpers.units import readable
 
 
 @pytest.fixture(scope="module")
@@ -327,3 +329,189 @@ def test_layouts_refuse():
     for shape, index in (((2, 3), (0, 0)), ((2, 3, 4, 5), (2, 0, 0, 0)), ((0, 3, 4, 5), (0, 0, 0, 0))):
         with pytest.raises(Problem):
             layouts.step(shape, index)
+
+
+# ---------------------------------------------------------------------------------------------------- lesson 04
+
+MEMORY_PANELS = (panels.MemoryBar, panels.StepTimeline)
+DIGITS = {"model": "digits MLP", "batch_size": 64, "width": 256, "depth": 1, "optimizer": "adam", "precision": "fp32"}
+
+
+@pytest.fixture(scope="module", params=MEMORY_PANELS, ids=lambda kind: kind.__name__)
+def step(request):
+    return request.param()
+
+
+def test_memory_panels_say_what_the_tracer_says(step):
+    for values, shape, network in (
+        (DIGITS, (1, 28, 28), models.mlp((1, 28, 28), 256)),
+        (DIGITS | {"batch_size": 8192, "optimizer": "sgd", "precision": "bf16"}, (1, 28, 28), models.mlp(hidden=256)),
+        (DIGITS | {"model": "colours MLP", "width": 512}, (3, 32, 32), models.mlp((3, 32, 32), 512)),
+        (DIGITS | {"model": "colours MLP", "width": 8, "depth": 4}, (3, 32, 32), models.deep_mlp((3, 32, 32), 8, 4)),
+        (DIGITS | {"model": "colours CNN", "width": 8}, (3, 32, 32), models.cnn((3, 32, 32), 8)),
+    ):
+        step.set(**values)
+        settings = {name: values[name] for name in ("batch_size", "optimizer", "precision")}
+        record = trace(network, shape, **settings)
+        assert step.values == values
+        assert step.record.trace.timeline == record.timeline
+        assert f"{models.parameter_count(network):,} parameters" in step._picture.value
+        start = f"{values['model']}, {values['optimizer']}, {values['precision']}, B = {values['batch_size']:,}: peak "
+        assert step.text.startswith(f"{start}{record.peak:,} bytes (")
+        phase = {"step": "step()"}.get(record.peak_phase, record.peak_phase)
+        assert f" in {phase}" in step.text and f"operation {record.peak_op}: parameters " in step.text
+        assert f"; largest: {record.largest}. " in step.text
+        assert step.text in step._words.value
+
+
+def test_memory_bar_counts_every_byte_of_the_peak():
+    bar = panels.MemoryBar()
+    for values in (DIGITS, {"batch_size": 1, "width": 8}, {"model": "ResNet-18", "batch_size": 8192}):
+        bar.set(**values)
+        rows = re.findall(r"</svg> ([a-z ]+)</th><td>([\d,]+)</td>", bar._picture.value)
+        counted = {name: int(size.replace(",", "")) for name, size in rows}
+        assert counted == {name: size for name, size in bar.record.trace.at_peak.items() if name != "workspace"}
+        assert sum(counted.values()) == bar.record.trace.peak
+        wide = [float(w) for w in re.findall(r'y="70" width="([\d.]+)" height="30"', bar._picture.value)]
+        assert len(wide) == len(counted) and 660 * 2 / 3 - 1 <= sum(wide) <= 661 or bar.record.trace.peak < 2**18
+
+
+@pytest.mark.parametrize(
+    ("values", "crossover"), [({}, 774), ({"model": "colours MLP", "width": 512}, 1756), ({"optimizer": "sgd"}, 387)]
+)
+def test_memory_bar_says_on_which_side_of_the_crossover_the_batch_is(values, crossover):
+    bar = panels.MemoryBar(**values)
+    for batch_size, side in ((crossover - 1, "below"), (crossover, "exactly there"), (crossover + 1, "above")):
+        bar.set(batch_size=batch_size)
+        words = f"from B = {crossover:,} on; B = {batch_size:,} is {side}."
+        assert words in bar.text
+        assert f"◆ B = {crossover:,}<" in bar._picture.value and f"now B = {batch_size:,}<" in bar._picture.value
+        most = bar.record.trace.most
+        below = most["batch"] + most["activations"] < sum(
+            most[name] for name in ("parameters", "buffers", "gradients", "optimizer state")
+        )
+        assert below == (side == "below")
+
+
+def test_timeline_marks_the_peak_and_names_the_phases():
+    line = panels.StepTimeline()
+    assert "Highest in each phase: forward 2.65 MiB, backward 3.37 MiB, step() 4.08 MiB." in line.text
+    for values, phase in (({}, "step()"), ({"batch_size": 8192}, "backward")):
+        line.set(**values)
+        assert f" in {phase}, " in line.text
+        assert line._picture.value.count("<circle") == 1 and ">peak " in line._picture.value
+        for name in ("forward", "backward", "step()", "operations, in order →", "MiB"):
+            assert f">{name}</text>" in line._picture.value
+        for name in ("parameters", "buffers", "gradients", "optimizer state", "activations", "batch", "temporaries"):
+            assert f">{name}</text>" in line._picture.value
+
+
+def test_resnet_18_is_drawn_small_and_says_what_does_not_apply(step):
+    step.set(**DIGITS | {"model": "ResNet-18", "batch_size": 32})
+    first = step.text
+    assert "11,689,512 parameters" in step._picture.value and "width and depth do not apply" in step._picture.value
+    assert first.endswith("Width and depth do not apply.")
+    assert len(step._picture.value) < 16_000
+    step.set(width=8, depth=4)
+    assert step.text == first
+    step.set(**DIGITS)
+    assert "do not apply" not in step.text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": "cats"}, {"batch_size": 0}, {"batch_size": 8193}, {"batch_size": 1.5}, {"width": 7}, {"width": 1025},
+        {"depth": 0}, {"depth": 5}, {"optimizer": "lion"}, {"precision": "int8"}, {"hidden": 8},
+    ],
+)  # fmt: skip
+def test_memory_panels_refuse_bad_values_and_nothing_moves(step, values):
+    before = step.values, step.text, shown(step)
+    with pytest.raises(Problem, match="allowed is"):
+        step.set(**values)
+    assert (step.values, step.text, shown(step)) == before
+    if "hidden" not in values:
+        with pytest.raises(Problem):
+            type(step)(**values)
+
+
+def test_memory_panels_have_one_size_and_a_static_picture(step):
+    heights = set()
+    for values in (DIGITS, {"batch_size": 1, "width": 8}, {"batch_size": 8192, "width": 1024, "depth": 4}):
+        step.set(**values)
+        heights.add(tuple(re.findall(r'height:\d+px|<svg role="img"[^>]* height="\d+"', _without_words(step))))
+        bundle = step._repr_mimebundle_()
+        assert bundle["text/plain"] == f"<{step.title}: {step.text}>"
+        size = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size
+        assert size == ((720, 414) if step.title == "memory bar" else (720, 432))
+        assert step.picture(step.record).sentence == step.text
+    assert len(heights) == 1
+
+
+def _without_words(panel) -> str:
+    return re.sub(r'aria-label="[^"]*"', "", panel._picture.value)
+
+
+def test_an_error_of_the_tracer_is_shown_in_the_panel(monkeypatch):
+    def fails(*_, **__):
+        raise Problem("the layer <3> cannot be traced")
+
+    line = panels.StepTimeline()
+    with monkeypatch.context() as patch:
+        patch.setattr("helpers.panels.memory.trace", fails)
+        line.set(batch_size=4567)
+    assert line.text == "This does not work: the layer <3> cannot be traced"
+    assert 'role="alert"' in line._words.value and "&lt;3&gt;" in line._words.value
+    line.set(batch_size=4567)
+    assert 'role="status"' in line._words.value
+
+
+def test_memory_panels_leave_the_learners_random_numbers_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    for kind in MEMORY_PANELS:
+        kind(model="colours CNN", width=11, depth=2).set(model="colours MLP", batch_size=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_slow_memory_work_waits_for_quiet_and_quick_work_does_not():
+    bar, line = panels.MemoryBar(), panels.StepTimeline()
+    assert bar.wait(**DIGITS) == line.wait(**DIGITS) == 0
+    assert bar.wait(**DIGITS | {"batch_size": 5000}) == 0  # the crossover is known
+    assert bar.wait(**DIGITS | {"width": 77}) > 0 and line.wait(**DIGITS | {"width": 77}) == 0
+    assert bar.wait(**DIGITS | {"model": "ResNet-18"}) > 0 and line.wait(**DIGITS | {"model": "ResNet-18"}) > 0
+
+
+def test_a_slider_with_stops_follows_its_box_and_moves_it_only_by_hand():
+    control = panels.number("Batch size B", 1, 8192, 64, panels.doublings(1, 8192))
+    box, slider = control.value, boxes(control.view, widgets.IntSlider)[0]
+    assert control.view.children == (box, slider)
+    for value in (1, 63, 64, 65, 1000, 1001, 8191, 8192):
+        box.value = value
+        place = slider.value
+        assert box.value == value
+        slider.value = place - 1 if place else 1
+        moved = box.value
+        slider.value = place
+        assert abs(box.value - value) <= value / 64 and moved != value
+    assert [panels.doublings(1, 8192)[k] for k in (0, 63, 64, -1)] == [1, 64, 66, 8192]
+    assert len(panels.doublings(1, 8192)) == 288
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "end", "unit"),
+    [(1, 0.25, "MiB"), (2**20, 1, "MiB"), (2**20 + 1, 1.5, "MiB"), (4_277_248, 6, "MiB"), (9 * 2**30, 12, "GiB")],
+)
+def test_the_scale_goes_in_steps_and_holds_what_it_must(n_bytes, end, unit):
+    ruler = figures.memory.scale(n_bytes)
+    assert (ruler.texts[0], ruler.texts[-1], ruler.unit) == ("0", f"{end:g}", unit)
+    assert n_bytes <= ruler.end == ruler.marks[-1]
+
+
+def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
+    record = trace(models.mlp(), (1, 28, 28), batch_size=8, gpu=next(iter(GPUS)))
+    for picture in (figures.memory_bar(record), figures.step_timeline(record, "my model", "adam")):
+        assert picture.sentence.startswith(f"B = 8: peak {record.peak:,} bytes (")
+        assert f"workspace {readable(record.at_peak['workspace'])}" in picture.sentence
+        texts = [text.get_text() for text in picture.figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+        assert "workspace" in texts

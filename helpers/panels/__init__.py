@@ -1,6 +1,7 @@
 """Panels: ipywidgets around the floors below. See `helpers.panels.core.Panel` for the recipe that all follow."""
 
 from helpers.panels.batch import BatchPanel
-from helpers.panels.core import Panel, choice, number
+from helpers.panels.core import Panel, choice, doublings, number
 from helpers.panels.layout import LayoutLab, MemoryWalk
+from helpers.panels.memory import MemoryBar, StepTimeline
 from helpers.panels.shape_flow import ShapeFlowPanel

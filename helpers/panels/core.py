@@ -8,7 +8,8 @@ import asyncio
 import base64
 import html
 import io
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
 import numpy as np
@@ -29,8 +30,12 @@ class Control:
         self.view, self.value, self.check = view, value, check
 
 
-def number(label: str, low: int, high: int, value: int) -> Control:
-    """A slider with a labelled number box linked to it: the box has a name for screen readers, the slider has none."""
+def number(label: str, low: int, high: int, value: int, stops: Sequence[int] = ()) -> Control:
+    """A slider with a labelled number box linked to it: the box has a name for screen readers, the slider has none.
+
+    stops: the numbers that the slider goes through, in rising order; every whole number if there are none. The box
+    takes any; then the slider stands at the nearest stop.
+    """
     box = widgets.BoundedIntText(
         value=value,
         min=low,
@@ -40,11 +45,34 @@ def number(label: str, low: int, high: int, value: int) -> Control:
         style=_LABEL,
         layout=widgets.Layout(width="200px"),
     )
+    first, last = (0, len(stops) - 1) if stops else (low, high)
     slider = widgets.IntSlider(
-        value=value, min=low, max=high, readout=False, layout=widgets.Layout(width="260px"), tooltip=label
+        value=first, min=first, max=last, readout=False, layout=widgets.Layout(width="260px"), tooltip=label
     )
-    widgets.link((box, "value"), (slider, "value"))
+    if stops:
+        _link_to_stops(box, slider, stops)
+    else:
+        widgets.link((box, "value"), (slider, "value"))
     return Control(widgets.HBox([box, slider]), box, lambda name, given: whole_number(name, given, low, high))
+
+
+def _link_to_stops(box: widgets.BoundedIntText, slider: widgets.IntSlider, stops: Sequence[int]) -> None:
+    def nearest(value: int) -> int:
+        after = min(bisect_left(stops, value), len(stops) - 1)
+        return after - (after > 0 and stops[after] - value > value - stops[after - 1])
+
+    def to_box(change: Mapping[str, object]) -> None:
+        if nearest(box.value) != change["new"]:  # otherwise the slider follows the box, which may be between two stops
+            box.value = stops[change["new"]]
+
+    slider.value = nearest(box.value)
+    box.observe(lambda change: setattr(slider, "value", nearest(change["new"])), names="value")
+    slider.observe(to_box, names="value")
+
+
+def doublings(low: int, high: int) -> list[int]:
+    """Stops for a slider over several powers of two: every whole number up to 64, then 32 to each doubling."""
+    return [number for number in range(low, high + 1) if number % 2 ** max(number.bit_length() - 6, 0) == 0]
 
 
 def choice(label: str, options: tuple[str, ...], width: str = "330px") -> Control:
@@ -63,11 +91,12 @@ class Panel(widgets.VBox):
     """The recipe. A subclass names its controls and gives `compute`, `draw`, `say` and `picture`.
 
     `delay`: seconds of quiet before slow work starts; meanwhile the panel says that it computes. 0 for quick panels.
-    `height`: pixels of the drawing, the same for all values, so that nothing jumps.
+    `height`: pixels of the drawing, and `lines` of the words below it, the same for all values, so that nothing jumps.
     """
 
     delay = 0.0
     height = 310
+    lines = 3
     title = "panel"
 
     def __init__(self, controls: Mapping[str, Control], start: Mapping[str, object]):
@@ -80,7 +109,7 @@ class Panel(widgets.VBox):
         self.record: object = None
         for control in self._controls.values():
             control.value.observe(self._changed, names="value")
-        rows = [control.view for control in self._controls.values()]
+        rows = self.arrange(self._controls)
         self._style = widgets.HTML(_STYLE, layout=widgets.Layout(display="none"))
         super().__init__(
             [self._style, *rows, self._picture, self._words], layout=widgets.Layout(width="760px", overflow="hidden")
@@ -88,6 +117,14 @@ class Panel(widgets.VBox):
         self.add_class("course-panel")
         self._held = False
         self.set(**start)
+
+    def arrange(self, controls: Mapping[str, Control]) -> list[widgets.Widget]:
+        """The controls as rows, from top to bottom: one in each, where a panel does not say otherwise."""
+        return [control.view for control in controls.values()]
+
+    def wait(self, **values: object) -> float:
+        """Seconds of quiet before the work for these values starts: `delay`, where not only some of it is slow."""
+        return self.delay
 
     def compute(self, **values: object) -> object:
         """Values of the controls in, a record out."""
@@ -149,15 +186,16 @@ class Panel(widgets.VBox):
         if self._held:
             return
         self._stop_timer()
+        delay = self.wait(**self.values)
         try:
-            loop = asyncio.get_running_loop() if self.delay else None
+            loop = asyncio.get_running_loop() if delay else None
         except RuntimeError:  # no loop: a plain Python run
             loop = None
         if loop is None:
             self._update()
         else:
             self._show_words("computing …", busy=True)
-            self._timer = loop.call_later(self.delay, self._update)
+            self._timer = loop.call_later(delay, self._update)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -186,8 +224,8 @@ class Panel(widgets.VBox):
         role = "alert" if alert else "status"
         mark = "border-left:4px solid #D55E00;padding-left:8px;" if alert else ""
         self._words.value = (
-            f'<div role="{role}" aria-busy="{str(busy).lower()}" style="min-height:4.5em;line-height:1.5;'
-            f'font-size:var(--jp-content-font-size1,14px);max-width:740px;white-space:normal;{mark}">'
+            f'<div role="{role}" aria-busy="{str(busy).lower()}" style="min-height:{1.5 * self.lines}em;'
+            f'line-height:1.5;font-size:var(--jp-content-font-size1,14px);max-width:740px;white-space:normal;{mark}">'
             f"{html.escape(words)}</div>"
         )
 

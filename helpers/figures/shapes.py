@@ -1,13 +1,10 @@
-"""Records in, a picture with its sentence out. No state, no pyplot."""
+"""The pictures of lessons 00 to 03: images, shapes, layouts, and samples per second."""
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from textwrap import fill
 
 import numpy as np
-from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -15,43 +12,11 @@ from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
 from helpers.batches import BatchFacts
+from helpers.figures.base import COLOURS, FONT, WIDTH, Picture
 from helpers.layouts import Layout, Step
 from helpers.problems import Problem
 from helpers.shape_flow import ShapeFlow
 from helpers.units import exact_and_readable
-
-#: Okabe-Ito, one meaning a colour in the whole course. Always beside a word, never colour alone.
-COLOURS = {
-    "parameters": "#0072B2",
-    "gradients": "#009E73",
-    "optimizer state": "#E69F00",
-    "activations": "#D55E00",
-    "batch": "#56B4E9",
-    "workspace": "#CC79A7",
-    "buffers": "#F0E442",
-    "temporaries": "#999999",
-}
-WIDTH = 8.0  # inches, of every figure: nothing jumps from one to the next
-FONT = 13  # points at 8 inches: as large as the notebook's own text
-DPI = 90
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A Matplotlib figure and the sentence that says what it shows; a notebook shows both."""
-
-    figure: Figure
-    sentence: str
-
-    def png(self) -> bytes:
-        """The figure as PNG bytes, always with the same size on screen."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
-        return buffer.getvalue()
-
-    def _ipython_display_(self) -> None:
-        display({"image/png": self.png(), "text/plain": f"<picture: {self.sentence}>"}, raw=True)
-        display({"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}, raw=True)
 
 
 def tiles(images: Tensor, columns: int, rows: int) -> np.ndarray:

@@ -1,0 +1,51 @@
+"""What every picture of the course shares: colours, hatches, one width, one size of letters."""
+
+import io
+from dataclasses import dataclass
+
+from IPython.display import display
+from matplotlib.figure import Figure
+
+#: Okabe-Ito, one meaning a colour in the whole course. Always beside a word, never colour alone.
+COLOURS = {
+    "parameters": "#0072B2",
+    "gradients": "#009E73",
+    "optimizer state": "#E69F00",
+    "activations": "#D55E00",
+    "batch": "#56B4E9",
+    "workspace": "#CC79A7",
+    "buffers": "#F0E442",
+    "temporaries": "#999999",
+}
+#: The second mark of a memory category, for who cannot tell the colours apart: Matplotlib's names of line patterns.
+HATCHES = {
+    "parameters": "",
+    "buffers": "--",
+    "gradients": "//",
+    "optimizer state": "\\\\",
+    "activations": "..",
+    "batch": "||",
+    "temporaries": "xx",
+    "workspace": "oo",
+}
+WIDTH = 8.0  # inches, of every figure: nothing jumps from one to the next
+FONT = 13  # points at 8 inches: as large as the notebook's own text
+DPI = 90
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A Matplotlib figure and the sentence that says what it shows; a notebook shows both."""
+
+    figure: Figure
+    sentence: str
+
+    def png(self) -> bytes:
+        """The figure as PNG bytes, always with the same size on screen."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
+        return buffer.getvalue()
+
+    def _ipython_display_(self) -> None:
+        display({"image/png": self.png(), "text/plain": f"<picture: {self.sentence}>"}, raw=True)
+        display({"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}, raw=True)
