@@ -5,6 +5,7 @@ leaves other bytes behind, this module puts it in its place, for as long as the 
 own door, `torch.library`. None of this has been measured on a GPU yet: each source is a text, not a run.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,17 +157,19 @@ def as_on_cuda(gpu: str | None = None) -> Iterator[Counter]:
     autograd = torch.library.Library("aten", "IMPL", "AutogradCPU")
     autocast = torch.library.Library("aten", "IMPL", "AutocastCPU")
     try:
-        autograd.impl("dropout", _dropout(used))
-        autograd.impl("scaled_dot_product_attention", _attention(used, gpu))
-        for name in _FLOAT32:
-            if _exists(name):
-                autocast.impl(name, _autocast(name, used, _to_float32))
-        for name in _FLOAT32_RESULT:
-            if _exists(name):
-                autocast.impl(name, _autocast(name, used, _ask_for_float32))
-        for name in _UNTOUCHED:
-            if _exists(name):
-                autocast.impl(name, torch.library.fallthrough_kernel, allow_override=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # 2.11 and 2.12 tell once that a kernel is overridden
+            autograd.impl("dropout", _dropout(used))
+            autograd.impl("scaled_dot_product_attention", _attention(used, gpu))
+            for name in _FLOAT32:
+                if _exists(name):
+                    autocast.impl(name, _autocast(name, used, _to_float32))
+            for name in _FLOAT32_RESULT:
+                if _exists(name):
+                    autocast.impl(name, _autocast(name, used, _ask_for_float32))
+            for name in _UNTOUCHED:
+                if _exists(name):
+                    autocast.impl(name, torch.library.fallthrough_kernel, allow_override=True)
         yield used
     finally:
         autograd._destroy()

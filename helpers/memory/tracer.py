@@ -242,13 +242,18 @@ class Bookkeeper(Watcher):
 
     def size(self, number: int) -> int:
         """Bytes of a storage, as they would be with values: here or on a GPU."""
-        wide = self.ledger.sixteen_bit if self.plan.device == "cuda" else self.ledger.beside_float32
-        return self.ledger.sizes[number] * (2 if number in wide else 1)
+        return self.ledger.sizes[number] * (2 if number in self.widened else 1)
+
+    @property
+    def widened(self) -> set[int]:
+        """What is 16 bit on fake tensors and float32 with values: here or on a GPU."""
+        return self.ledger.sixteen_bit if self.plan.device == "cuda" else self.ledger.beside_float32
 
     def write_saved(self) -> tuple[Saved, ...]:
         owners = {number: label for number, label in self.labels.items() if label in ("parameters", "buffers", "batch")}
         rows = []
         for call, number, shape, dtype in self.saved:
+            dtype = torch.float32 if number in self.widened else dtype
             what = self.describe(call, number, shape, dtype)
             name = str(dtype).removeprefix("torch.")
             rows.append(Saved(call.layer, what, shape, name, self.size(number), owners.get(number, "")))
