@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from torch import nn
 
+from helpers.memory.batches import any_batch
 from helpers.memory.cuda import GPUS
 from helpers.memory.records import Trace
 from helpers.memory.tracer import trace
@@ -46,8 +48,8 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
     for what is no tensor: the CUDA context and the allocator's cached blocks. sample_shape and settings: those of
     `trace`, without batch_size. With accumulate=k the answer is a multiple of k.
 
-    The exact answer comes from traces alone: a peak never falls as the batch grows, so two neighbours settle it.
-    Raises `Problem` as `trace` does.
+    A peak never falls as the batch grows, so two neighbours settle the exact answer: `any_batch` finds them, and each
+    is traced by itself. Raises `Problem` as `trace` does.
     """
     if "batch_size" in settings:
         raise Problem("batch_size is what max_batch looks for; leave it out.")
@@ -56,12 +58,15 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
         capacity = GPUS[capacity].capacity
     capacity = whole_number("capacity", capacity, 1)
     every = whole_number("accumulate", settings.get("accumulate", 1), 1)
-    traces: dict[int, Trace] = {}
+    quickly = any_batch(model, sample_shape, **settings)
 
+    @cache
     def at(micro: int) -> Trace:
-        if micro not in traces:
-            traces[micro] = trace(model, sample_shape, batch_size=micro * every, **settings)
-        return traces[micro]
+        return quickly(micro * every)
+
+    @cache
+    def surely(micro: int) -> Trace:
+        return trace(model, sample_shape, micro * every, **settings)
 
     formula = 128  # samples in one micro-batch
     for _ in range(2):  # first roughly, then with two batch sizes near the answer, as the slope may change on the way
@@ -71,15 +76,16 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
             raise Problem("the model's memory does not grow with the batch, so no batch is the largest.")
         fixed = round(_outside_step(at(low)) - slope * low)
         formula = max(int((capacity - fixed) // slope), 0)
-    exact = _largest(lambda micro: at(micro).peak <= capacity, start=max(formula, 1))
+    near = _largest(lambda micro: at(micro).peak <= capacity, start=max(formula, 1))
+    exact = _largest(lambda micro: surely(micro).peak <= capacity, start=max(near, 1))
     return MaxBatch(
         capacity,
         exact * every,
         formula * every,
         fixed,
         slope / every,
-        at(exact) if exact else None,
-        at(exact + 1),
+        surely(exact) if exact else None,
+        surely(exact + 1),
     )
 
 
@@ -90,17 +96,14 @@ def crossover(model: nn.Module, sample_shape=None, **settings: object) -> int:
     the most that it has during the step. sample_shape and settings: those of `trace`, without batch_size.
     """
     every = whole_number("accumulate", settings.get("accumulate", 1), 1)
+    at = any_batch(model, sample_shape, **settings)
 
     def below(micro: int) -> bool:
-        most = trace(model, sample_shape, batch_size=micro * every, **settings).most
+        most = at(micro * every).most
         fixed = most["parameters"] + most["buffers"] + most["gradients"] + most["optimizer state"]
         return most["batch"] + most["activations"] < fixed
 
-    low, high = (trace(model, sample_shape, batch_size=micro * every, **settings).most for micro in (64, 128))
-    slope = sum(high[name] - low[name] for name in ("batch", "activations")) / 64
-    fixed = sum(low[name] for name in ("parameters", "buffers", "gradients", "optimizer state"))
-    start = int((fixed - low["batch"] - low["activations"]) / slope) + 64
-    return (_largest(below, max(start, 1)) + 1) * every
+    return (_largest(below, start=64) + 1) * every
 
 
 def _outside_step(trace_: Trace) -> int:

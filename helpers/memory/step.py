@@ -51,8 +51,8 @@ class Plan:
 
 
 def make_plan(
-    model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, gpu,
-    example, inference, device,
+    model, sample_shape=None, batch_size=None, num_classes=None, loss=F.cross_entropy, optimizer="adam",
+    precision="fp32", accumulate=1, checkpoint=False, gpu=None, example=None, inference=False, device="cuda",
 ) -> Plan:  # fmt: skip
     """Check everything that `trace` and `measure` are given."""
     refuse_what_has_no_trace(model)
@@ -167,6 +167,22 @@ def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
             "for example lambda parameters: torch.optim.SGD(parameters, lr=0.1)."
         )
     return optimizer
+
+
+def first_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[object]:
+    """Let the optimizer make what it keeps, as its first step() does, without a forward or backward pass."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
+    return [list(state.values()) for state in optimizer.state.values()]
+
+
+def forget(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+    """Drop what the optimizer keeps for parameters that get no gradient: in training it would never make it."""
+    for parameter in parameters:
+        optimizer.state.pop(parameter, None)
 
 
 def train(

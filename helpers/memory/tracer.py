@@ -18,10 +18,21 @@ from helpers.memory import cuda
 from helpers.memory.ledger import Call, Ledger
 from helpers.memory.records import CATEGORIES, Event, Saved, Trace
 from helpers.memory.refusals import explain
-from helpers.memory.step import PRECISIONS, Plan, SteadyScaler, Watcher, infer, make_plan, prepare, train
+from helpers.memory.step import (
+    PRECISIONS,
+    Plan,
+    SteadyScaler,
+    Watcher,
+    first_state,
+    forget,
+    infer,
+    make_plan,
+    prepare,
+    train,
+)
 from helpers.problems import Problem
 
-STEPS = 2  # Adam makes its state in the first step(); from the second step on nothing changes any more
+STEPS = 4  # tried at most until a step ends with what it began with; one is enough for nearly every model
 
 
 def trace(
@@ -44,8 +55,8 @@ def trace(
 
     The step runs on fake tensors, which have a shape and a dtype and no bytes: forward, loss, backward,
     ``optimizer.step()``, ``zero_grad()``. The batch and the model's output live until the step ends, as the names of a
-    training loop hold them. Two steps run; the second is reported. The model itself is not touched: a copy with fake
-    parameters runs in its place, in the same train or eval mode.
+    training loop hold them. The step is a steady one: the optimizer has its state, and the step ends with what it began
+    with. The model itself is not touched: a copy with fake parameters runs in its place, in the same train/eval mode.
 
     sample_shape: one sample without the batch axis, for example (3, 224, 224); its dtype is the model's.
     batch_size: samples that one step() sees; 32 if not given. num_classes: what the labels may be; only checked.
@@ -67,10 +78,15 @@ def trace(
         model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, gpu,
         example, inference, device,
     )  # fmt: skip
+    return fake_run(model, plan).write()
+
+
+def fake_run(model: nn.Module, plan: Plan) -> "Bookkeeper":
+    """Run the plan on a copy of `model` that has no bytes."""
     with as_found(), FakeTensorMode(allow_non_fake_inputs=True):
         twin = _fake_copy(model)
-        with cuda.as_on_cuda(gpu) if device == "cuda" else nullcontext(Counter()) as used:
-            return record(twin, plan, used=used)
+        with cuda.as_on_cuda(plan.gpu) if plan.device == "cuda" else nullcontext(Counter()) as used:
+            return run(twin, plan, used=used)
 
 
 @contextmanager
@@ -117,33 +133,44 @@ def _fake_copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def record(model: nn.Module, plan: Plan, device: str = "cpu", used: Counter | None = None) -> Trace:
-    """Run the plan on `model`, which is changed, and write the `Trace`. Fake or real tensors: whatever it holds.
+def record(model: nn.Module, plan: Plan, device: str = "cpu") -> Trace:
+    """Run the plan for real on `model`, which is changed, and write the `Trace`."""
+    return run(model, plan, device).write()
+
+
+def run(model: nn.Module, plan: Plan, device: str = "cpu", used: Counter | None = None) -> "Bookkeeper":
+    """Run the plan on `model`, which is changed. Fake or real tensors: whatever it holds.
 
     used: counts the corrections that were needed.
     """
-    used = Counter() if used is None else used
     ledger = Ledger(device)
-    bookkeeper = Bookkeeper(ledger, plan, model)
+    bookkeeper = Bookkeeper(ledger, plan, model, Counter() if used is None else used)
     try:
         optimizer = prepare(model, plan)
         if plan.inference:
             with ledger:
-                bookkeeper.starts(last=True)
+                bookkeeper.starts()
                 infer(model, plan, device, bookkeeper)
+                bookkeeper.closes()
         else:
             if plan.device == "cuda":
-                used["foreach optimizer"] += cuda.choose_foreach(optimizer)
+                bookkeeper.used["foreach optimizer"] += cuda.choose_foreach(optimizer)
             scaler = SteadyScaler(device) if plan.precision == "fp16" else None
             with ledger:
-                for number in range(1, STEPS + 1):
-                    bookkeeper.starts(last=number == STEPS)
+                if scaler is None:
+                    bookkeeper.made("optimizer state", first_state(model, optimizer))
+                for _ in range(STEPS):
+                    bookkeeper.starts()
                     train(model, plan, optimizer, scaler, device, bookkeeper)
+                    forget(optimizer, bookkeeper.without_gradient)
+                    bookkeeper.closes()
+                    if bookkeeper.steady:
+                        break
     except Problem:
         raise
     except Exception as error:
         raise Problem(explain(error, ledger.failed)) from error
-    return bookkeeper.write(used)
+    return bookkeeper
 
 
 class Bookkeeper(Watcher):
@@ -153,13 +180,16 @@ class Bookkeeper(Watcher):
     kept and nobody named is an activation; the rest is temporary.
     """
 
-    def __init__(self, ledger: Ledger, plan: Plan, model: nn.Module):
-        self.ledger, self.plan, self.model = ledger, plan, model
+    def __init__(self, ledger: Ledger, plan: Plan, model: nn.Module, used: Counter):
+        self.ledger, self.plan, self.model, self.used = ledger, plan, model, used
+        self.sizes = ledger.sizes
         self.labels: dict[int, str] = {}
         self.kept: set[int] = set()
         self.saved: list[tuple[Call, int, tuple[int, ...], torch.dtype]] = []
-        self.last = False  # whether the step that is reported runs now
-        self.start: tuple[int, set[int]] = 0, set()  # its place in the log, and what was alive then
+        self.without_gradient: list[nn.Parameter] = []
+        self.alive: set[int] = set()  # when the step began
+        self.log: list[tuple] = []  # of the step
+        self.steady = True  # whether the step ended with as much as it began with: then the next will be the same
         self.made("parameters", list(model.parameters()))
         self.made("buffers", list(model.buffers()))
         self.made("buffers", [vars(module) for module in model.modules()])  # tensors that are plain attributes
@@ -171,21 +201,35 @@ class Bookkeeper(Watcher):
         }
         ledger.name_layers(model)
 
-    def starts(self, last: bool) -> None:
-        self.last = last
-        self.start = len(self.ledger.log), self.ledger.alive
+    def starts(self) -> None:
+        """A step begins; what was written down of the one before is forgotten."""
+        self.saved = []
+        self.ledger.log.clear()
+        self.alive = self.ledger.alive
+
+    def closes(self) -> None:
+        """The step is over, and its names are gone."""
+        self.log = list(self.ledger.log)
+        before, now = (
+            Counter((self.labels.get(number), self.ledger.sizes[number]) for number in alive)
+            for alive in (self.alive, self.ledger.alive)
+        )
+        self.steady = before == now
 
     def begins(self, phase: str) -> None:
         self.ledger.phase, self.ledger.outside = phase, "loss" if phase == "backward" else ""
 
     def made(self, category: str, tensors: object) -> None:
+        if category == "gradients":
+            pairs = zip(self.model.parameters(), tensors, strict=True)
+            self.without_gradient = [parameter for parameter, gradient in pairs if gradient is None]
         for tensor in tree_leaves(tensors):
             number = self.ledger.see(tensor) if isinstance(tensor, Tensor) else None
             if number is not None:
                 self.labels.setdefault(number, category)  # what was said first holds
 
     def saving(self) -> AbstractContextManager:
-        write_down = self.last and not self.saved  # one micro-batch is enough
+        write_down = not self.saved  # one micro-batch is enough
         return torch.autograd.graph.saved_tensors_hooks(lambda t: self.keep(t, write_down), lambda t: t)
 
     def ends(self) -> None:
@@ -201,9 +245,9 @@ class Bookkeeper(Watcher):
                 self.saved.append((call, number, tuple(tensor.shape), tensor.dtype))
         return tensor
 
-    def write(self, used: Counter) -> Trace:
+    def write(self) -> Trace:
         """Label what has no label yet, and replay the log of the last step."""
-        plan, ledger = self.plan, self.ledger
+        plan, ledger, used = self.plan, self.ledger, self.used.copy()
         for number in self.kept | ledger.recomputed:
             self.labels.setdefault(number, "activations")
         used["numbers on the host"] += len(ledger.on_host)
@@ -219,6 +263,10 @@ class Bookkeeper(Watcher):
             if before is None or (event.phase, event.live) != (before.phase, before.live)
         ]
         corrections, notes = cuda.remarks(used, self.model) if plan.device == "cuda" else ((), ())
+        if not plan.inference and not self.steady:
+            notes += (
+                "More is alive after the step than before it: the model keeps tensors from one step to the next.",
+            )
         return Trace(plan.batch_size, tuple(changes), self.write_saved(), max(asked), corrections, notes)
 
     def replay(self) -> tuple[list[Event], list[int]]:
@@ -229,8 +277,7 @@ class Bookkeeper(Watcher):
         asked = 0
         events: list[Event] = []
         totals: list[int] = []
-        place, alive = self.start
-        for entry in [("born", number) for number in alive] + ledger.log[place:]:
+        for entry in [("born", number) for number in self.alive] + self.log:
             if entry[0] == "op":
                 events.append(Event(*entry[1:], dict(live)))
                 totals.append(asked)
@@ -242,7 +289,7 @@ class Bookkeeper(Watcher):
 
     def size(self, number: int) -> int:
         """Bytes of a storage, as they would be with values: here or on a GPU."""
-        return self.ledger.sizes[number] * (2 if number in self.widened else 1)
+        return self.sizes[number] * (2 if number in self.widened else 1)
 
     @property
     def widened(self) -> set[int]:
