@@ -459,10 +459,10 @@ def test_an_error_of_the_tracer_is_shown_in_the_panel(monkeypatch):
     line = panels.StepTimeline()
     with monkeypatch.context() as patch:
         patch.setattr("helpers.panels.memory.trace", fails)
-        line.set(batch_size=4567)
+        line.set(width=99)
     assert line.text == "This does not work: the layer <3> cannot be traced"
     assert 'role="alert"' in line._words.value and "&lt;3&gt;" in line._words.value
-    line.set(batch_size=4567)
+    line.set(width=99)
     assert 'role="status"' in line._words.value
 
 
@@ -477,9 +477,10 @@ def test_memory_panels_leave_the_learners_random_numbers_alone():
 def test_slow_memory_work_waits_for_quiet_and_quick_work_does_not():
     bar, line = panels.MemoryBar(), panels.StepTimeline()
     assert bar.wait(**DIGITS) == line.wait(**DIGITS) == 0
-    assert bar.wait(**DIGITS | {"batch_size": 5000}) == 0  # the crossover is known
+    assert bar.wait(**DIGITS | {"batch_size": 5000}) == 0  # three traces have shown all batch sizes
     assert bar.wait(**DIGITS | {"width": 77}) > 0 and line.wait(**DIGITS | {"width": 77}) == 0
-    assert bar.wait(**DIGITS | {"model": "ResNet-18"}) > 0 and line.wait(**DIGITS | {"model": "ResNet-18"}) > 0
+    resnet = DIGITS | {"model": "ResNet-18", "optimizer": "momentum", "precision": "fp16"}
+    assert bar.wait(**resnet) > 0 and line.wait(**resnet) > 0
 
 
 def test_a_slider_with_stops_follows_its_box_and_moves_it_only_by_hand():

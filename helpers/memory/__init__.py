@@ -3,7 +3,7 @@
 from helpers.memory.batches import any_batch
 from helpers.memory.cuda import GPUS
 from helpers.memory.ledger import Ledger as watch
-from helpers.memory.limits import MaxBatch, crossover, max_batch
+from helpers.memory.limits import MaxBatch, crossover, crossover_of, max_batch
 from helpers.memory.measure import measure
 from helpers.memory.records import CATEGORIES, Correction, Event, Saved, Trace
 from helpers.memory.tracer import trace

@@ -96,7 +96,11 @@ def crossover(model: nn.Module, sample_shape=None, **settings: object) -> int:
     the most that it has during the step. sample_shape and settings: those of `trace`, without batch_size.
     """
     every = whole_number("accumulate", settings.get("accumulate", 1), 1)
-    at = any_batch(model, sample_shape, **settings)
+    return crossover_of(any_batch(model, sample_shape, **settings), every)
+
+
+def crossover_of(at: Callable[[int], Trace], every: int = 1) -> int:
+    """The crossover where the traces are at hand. at: what `any_batch` gives; every: its accumulate."""
 
     def below(micro: int) -> bool:
         most = at(micro * every).most

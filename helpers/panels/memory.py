@@ -1,7 +1,7 @@
 """The two panels of lesson 04: the memory bar and the timeline of one training step."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
@@ -23,7 +23,7 @@ from helpers.figures.memory import (
     scale,
     shown,
 )
-from helpers.memory import Trace, crossover, trace
+from helpers.memory import Trace, any_batch, crossover_of, trace
 from helpers.panels.core import Control, Panel, choice, doublings, number
 from helpers.units import MIB, readable
 
@@ -90,8 +90,8 @@ class _MemoryPanel(Panel):
         return [widgets.HBox(chosen), *(controls[name].view for name in ("batch_size", "width", "depth"))]
 
     def wait(self, **values: object) -> float:
-        slow = values["model"] == _RESNET or (self.with_crossover and _without_batch(values) not in _crossovers)
-        return _SLOW if slow else 0.0
+        new = _without_batch(values) not in _learnt
+        return _SLOW if new and (self.with_crossover or values["model"] == _RESNET) else 0.0
 
     def compute(self, **values: object) -> StepMemory:
         fixed = _without_batch(values)
@@ -330,6 +330,8 @@ def _place(batch_size: int) -> float:
 
 Fixed = tuple[str, int, int, str, str]  # everything but the batch size: model, width, depth, optimizer, precision
 _crossovers: dict[Fixed, int] = {}
+_firsts: dict[Fixed, int] = {}
+_learnt: dict[Fixed, Callable[[int], Trace]] = {}
 
 
 def _without_batch(values: Mapping[str, object]) -> Fixed:
@@ -368,17 +370,27 @@ def _about(model: str, network: nn.Module, width: int, depth: int) -> str:
     return f"{model}, {' → '.join(str(size) for size in (inputs, *[width] * depth, 10))}: {count}"
 
 
-@lru_cache(maxsize=128)
 def _trace(batch_size: int, fixed: Fixed) -> Trace:
-    model, width, depth, optimizer, precision = fixed
-    network = _network(model, width, depth)
-    return trace(network, _SHAPES[model], batch_size=batch_size, optimizer=optimizer, precision=precision)
+    """The first batch size of a setting is traced by itself; with a second one it pays to learn about all of them."""
+    first = _firsts.setdefault(fixed, batch_size)
+    if fixed not in _learnt and batch_size == first:
+        model, width, depth, *_ = fixed
+        return trace(_network(model, width, depth), _SHAPES[model], batch_size=batch_size, **_how(fixed))
+    return _every_batch(fixed)(batch_size)
+
+
+def _every_batch(fixed: Fixed) -> Callable[[int], Trace]:
+    if fixed not in _learnt:
+        model, width, depth, *_ = fixed
+        _learnt[fixed] = any_batch(_network(model, width, depth), _SHAPES[model], **_how(fixed))
+    return _learnt[fixed]
+
+
+def _how(fixed: Fixed) -> dict[str, str]:
+    return {"optimizer": fixed[3], "precision": fixed[4]}
 
 
 def _crossover(fixed: Fixed) -> int:
-    """Four more traces, so only once for each setting: moving the batch size stays quick."""
     if fixed not in _crossovers:
-        model, width, depth, optimizer, precision = fixed
-        network = _network(model, width, depth)
-        _crossovers[fixed] = crossover(network, _SHAPES[model], optimizer=optimizer, precision=precision)
+        _crossovers[fixed] = crossover_of(_every_batch(fixed))
     return _crossovers[fixed]
