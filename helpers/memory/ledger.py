@@ -16,6 +16,7 @@ HOST_RESULTS = {"aten::lift_fresh": 0, "aten::_scaled_dot_product_efficient_atte
 # From which result on an operation's results are statistics, float32 on CUDA; on the CPU only beside float32 weights,
 # otherwise of the input's dtype. On fake tensors they always are of the input's dtype.
 STATISTICS = {"aten::native_batch_norm": 1, "aten::native_layer_norm": 1}
+_NEVER = 10**9
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Call:
     """One run of one layer."""
 
     layer: str
-    inputs: dict[int | None, tuple[int, ...]] = field(default_factory=dict)  #: ids of storages, and the shapes
+    inputs: set[int | None] = field(default_factory=set)  #: ids of storages
     outputs: set[int | None] = field(default_factory=set)
 
 
@@ -34,15 +35,17 @@ class Ledger(TorchDispatchMode):
     dispatcher. Storages are counted, not tensors: a view costs nothing. Memory that a kernel takes and gives back
     inside one operation never reaches the dispatcher and is not counted.
 
-    device: the only device type that counts, for example "cuda"; None counts all.
+    device: the only device type that counts, for example "cuda"; None counts all. cpu_kernels: whether results that a
+    CPU kernel would not make are left out, where fake tensors bring them.
     """
 
-    def __init__(self, device: str | None = None):
+    def __init__(self, device: str | None = None, cpu_kernels: bool = False):
         super().__init__()
-        self.device = device
+        self.device, self.cpu_kernels = device, cpu_kernels
         self.sizes: list[int] = []  #: bytes of each storage; its place in this list is its id
         self.log: list[tuple] = []  #: ("born", id), ("gone", id), ("op", phase, layer, operation), in order
         self.on_host: set[int] = set()  #: ids of what lies in the computer's own memory, whatever the device
+        self.copies: dict[int, int | None] = {}  #: ids of copies in another dtype, and of what they were made from
         self.sixteen_bit: set[int] = set()  #: ids of statistics that came in 16 bit
         self.beside_float32: set[int] = set()  #: those of them whose layer has float32 weights
         self.phase = ""
@@ -112,17 +115,25 @@ class Ledger(TorchDispatchMode):
         if func.namespace in ("prim", "profiler"):  # questions about a tensor, not work
             return out
         name = func._schema.name
-        on_host, statistics = HOST_RESULTS.get(name), STATISTICS.get(name)
+        if self.cpu_kernels and name == "aten::native_batch_norm_backward":  # fake kernels make every gradient
+            out = tuple(part if wanted else None for part, wanted in zip(out, args[-1], strict=True))
         for place, tensor in enumerate(_tensors(out)):
             number = self.see(tensor, made_from=(args, kwargs))
-            if number is not None and on_host is not None and place >= on_host and tensor.device.type == "cpu":
-                self.on_host.add(number)
-            if number is not None and statistics is not None and place >= statistics and tensor.itemsize == 2:
-                self.sixteen_bit.add(number)
-                if any(isinstance(t, Tensor) and t.dtype is torch.float32 for t in args[1:4]):
-                    self.beside_float32.add(number)
+            if number is not None:
+                self._remark(name, place, number, tensor, args)
         self.mark(name.removeprefix("aten::"))
         return out
+
+    def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple) -> None:
+        """Note what is special about a result: a copy, on the host, or float32 where it has values or on a GPU."""
+        if name == "aten::_to_copy":
+            self.copies[number] = self.see(args[0], made_from=args)
+        if place >= HOST_RESULTS.get(name, _NEVER) and tensor.device.type == "cpu":
+            self.on_host.add(number)
+        if place >= STATISTICS.get(name, _NEVER) and tensor.itemsize == 2:
+            self.sixteen_bit.add(number)
+            if any(isinstance(given, Tensor) and given.dtype is torch.float32 for given in args[1:4]):
+                self.beside_float32.add(number)
 
     def name_layers(self, model: nn.Module) -> None:
         """Let every module of `model` say when it runs. Changes the modules: give it a copy."""
@@ -149,11 +160,8 @@ class Ledger(TorchDispatchMode):
     def _enter_layer(self, layer: str, inputs: object) -> None:
         if not self.running and self.phase == "backward":
             self._again_from = len(self.sizes)
-        call = Call(layer)
-        for tensor in tree_leaves(inputs):
-            if isinstance(tensor, Tensor):
-                call.inputs[self.see(tensor)] = tuple(tensor.shape)
-        self.running.append(call)
+        tensors = (leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
+        self.running.append(Call(layer, {self.see(tensor) for tensor in tensors}))
         self._starts.append((torch.autograd._get_sequence_nr(), layer))
 
     def _leave_layer(self, out: object) -> None:

@@ -19,7 +19,6 @@ from helpers.memory.ledger import Call, Ledger
 from helpers.memory.records import CATEGORIES, Event, Saved, Trace
 from helpers.memory.refusals import explain
 from helpers.memory.step import (
-    PRECISIONS,
     Plan,
     SteadyScaler,
     Watcher,
@@ -143,7 +142,7 @@ def run(model: nn.Module, plan: Plan, device: str = "cpu", used: Counter | None 
 
     used: counts the corrections that were needed.
     """
-    ledger = Ledger(device)
+    ledger = Ledger(device, cpu_kernels=plan.device == "cpu")
     bookkeeper = Bookkeeper(ledger, plan, model, Counter() if used is None else used)
     try:
         optimizer = prepare(model, plan)
@@ -195,10 +194,6 @@ class Bookkeeper(Watcher):
         self.made("buffers", [vars(module) for module in model.modules()])  # tensors that are plain attributes
         named = [*model.named_parameters(), *model.named_buffers()]
         self.names = {ledger.see(tensor): name.rpartition(".")[2] for name, tensor in named}
-        self.shapes = {
-            f"{name} ({type(module).__name__})": {n: tuple(p.shape) for n, p in module.named_parameters(recurse=False)}
-            for name, module in model.named_modules()
-        }
         ledger.name_layers(model)
 
     def starts(self) -> None:
@@ -301,22 +296,20 @@ class Bookkeeper(Watcher):
         rows = []
         for call, number, shape, dtype in self.saved:
             dtype = torch.float32 if number in self.widened else dtype
-            what = self.describe(call, number, shape, dtype)
+            what = self.describe(call, number, dtype)
             name = str(dtype).removeprefix("torch.")
             rows.append(Saved(call.layer, what, shape, name, self.size(number), owners.get(number, "")))
             owners.setdefault(number, call.layer)
         return tuple(rows)
 
-    def describe(self, call: Call, number: int, shape: tuple[int, ...], dtype: torch.dtype) -> str:
+    def describe(self, call: Call, number: int, dtype: torch.dtype) -> str:
         """What a saved tensor is to its layer."""
         if number in self.names:
             return self.names[number]
         if number in call.inputs or number in call.outputs:
             return "input" if number in call.inputs else "output"
-        if self.plan.precision != "fp32" and len(shape) > 1:  # autocast's copies
-            known = self.shapes.get(call.layer, {}) if dtype is PRECISIONS[self.plan.precision] else {}
-            copied = [name for name, size in known.items() if shape in (size, size[::-1])]
-            copied += ["input"] if shape in call.inputs.values() and dtype.is_floating_point else []
-            if copied:
-                return f"{str(dtype).removeprefix('torch.')} copy of {copied[0]}"
+        if number in self.ledger.copies:
+            source = self.ledger.copies[number]
+            copied = self.names.get(source, "input" if source in call.inputs else "what is computed inside")
+            return f"{str(dtype).removeprefix('torch.')} copy of {copied}"
         return {torch.bool: "mask", torch.int64: "indices"}.get(dtype, "computed inside")
