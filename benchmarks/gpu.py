@@ -460,10 +460,7 @@ def trains(model: str, sample_shape: tuple[int, ...], batch_size: int) -> bool:
 
 
 def train_for(count: int, model: str, sample_shape: tuple[int, ...], batch_size: int) -> None:
-    plan = make_plan(
-        build(model), sample_shape, batch_size, None, F.cross_entropy, "adam", "fp32", 1, False, None, None, False,
-        "cuda",
-    )  # fmt: skip
+    plan = make_plan(build(model), sample_shape, batch_size)
     on_gpu = copy.deepcopy(build(model)).to("cuda")
     optimizer = prepare(on_gpu, plan)
     for _ in range(count):

@@ -58,8 +58,8 @@ def measure(
             "record without one."
         )
     plan = make_plan(
-        model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, None,
-        example, inference, "cuda",
+        model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint,
+        example=example, inference=inference,
     )  # fmt: skip
     with as_found():
         drawn = torch.cuda.get_rng_state()
