@@ -69,7 +69,8 @@ CORRECTIONS = {
 }
 NOTES = {
     "convolution": "The workspaces that cuDNN takes inside a convolution are not predicted.",
-    "recurrent": "LSTM, GRU and RNN layers are traced as the CPU runs them; cuDNN's own buffers are not predicted.",
+    "recurrent": "LSTM, GRU and RNN layers are traced as PyTorch computes them itself; what cuDNN, or oneDNN on the "
+    "CPU, keeps in their place is not predicted, and can be much more.",
     "mask": "Attention with a mask is traced as the CPU runs it.",
 }
 
@@ -130,30 +131,33 @@ def choose_foreach(optimizer: torch.optim.Optimizer) -> int:
     """
     changed = 0
     for group in optimizer.param_groups:
-        if group.get("foreach", False) is None and not group.get("fused") and not group.get("differentiable"):
+        free = group.get("foreach", False) is None and not group.get("fused") and not group.get("differentiable")
+        if free and not isinstance(group.get("lr"), Tensor):
             group["foreach"] = True
             changed += 1
     return changed
 
 
-def remarks(used: Counter, model: nn.Module) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
+def remarks(used: Counter, model: nn.Module, on_cuda: bool) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
     """The corrections that a trace needed, and the notes on what it leaves out."""
     modules = list(model.modules())
-    used["rounding"] += 1
-    used["cuDNN BatchNorm"] += sum(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in modules)
-    used["convolution"] += sum(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
     used["recurrent"] += sum(isinstance(module, nn.RNNBase) for module in modules)
-    corrections = tuple(correction for name, correction in CORRECTIONS.items() if used[name])
+    if on_cuda:
+        used["rounding"] += 1
+        used["cuDNN BatchNorm"] += sum(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in modules)
+        used["convolution"] += sum(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
+    corrections = tuple(correction for name, correction in CORRECTIONS.items() if on_cuda and used[name])
     return corrections, tuple(note for name, note in NOTES.items() if used[name])
 
 
 @contextmanager
-def as_on_cuda(gpu: str | None = None) -> Iterator[Counter]:
+def as_on_cuda(model: nn.Module, gpu: str | None = None) -> Iterator[Counter]:
     """While this lasts, CPU tensors go through PyTorch as CUDA tensors do, where that changes what stays in memory.
 
     Gives a counter of the corrections and notes that were needed.
     """
     used: Counter[str] = Counter()
+    onednn = torch._C._get_mkldnn_enabled()
     autograd = torch.library.Library("aten", "IMPL", "AutogradCPU")
     autocast = torch.library.Library("aten", "IMPL", "AutocastCPU")
     try:
@@ -170,8 +174,11 @@ def as_on_cuda(gpu: str | None = None) -> Iterator[Counter]:
             for name in _UNTOUCHED:
                 if _exists(name):
                     autocast.impl(name, torch.library.fallthrough_kernel, allow_override=True)
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):  # oneDNN's layers are the CPU's alone
+            torch._C._set_mkldnn_enabled(False)
         yield used
     finally:
+        torch._C._set_mkldnn_enabled(onednn)
         autograd._destroy()
         autocast._destroy()
 

@@ -35,19 +35,21 @@ class Ledger(TorchDispatchMode):
     dispatcher. Storages are counted, not tensors: a view costs nothing. Memory that a kernel takes and gives back
     inside one operation never reaches the dispatcher and is not counted.
 
-    device: the only device type that counts, for example "cuda"; None counts all. cpu_kernels: whether results that a
-    CPU kernel would not make are left out, where fake tensors bring them.
+    device: the only device type that counts, for example "cuda"; None counts all but "meta". cpu_kernels: whether results that a
+    CPU kernel would not make are left out, where fake tensors bring them. fake: whether all tensors should be fake;
+    then real parameters among them are noted.
     """
 
-    def __init__(self, device: str | None = None, cpu_kernels: bool = False):
+    def __init__(self, device: str | None = None, cpu_kernels: bool = False, fake: bool = False):
         super().__init__()
-        self.device, self.cpu_kernels = device, cpu_kernels
+        self.device, self.cpu_kernels, self.fake = device, cpu_kernels, fake
         self.sizes: list[int] = []  #: bytes of each storage; its place in this list is its id
         self.log: list[tuple] = []  #: ("born", id), ("gone", id), ("op", phase, layer, operation), in order
         self.on_host: set[int] = set()  #: ids of what lies in the computer's own memory, whatever the device
         self.copies: dict[int, int | None] = {}  #: ids of copies in another dtype, and of what they were made from
         self.sixteen_bit: set[int] = set()  #: ids of statistics that came in 16 bit
         self.beside_float32: set[int] = set()  #: those of them whose layer has float32 weights
+        self.outsiders: dict[int, tuple[nn.Parameter, Tensor | None]] = {}  #: those, each with its gradient before
         self.phase = ""
         self.running: list[Call] = []  #: the layers that are running, innermost last
         self.outside = ""  #: the name of what runs outside all layers
@@ -74,7 +76,7 @@ class Ledger(TorchDispatchMode):
 
         made_from: what an operation was given. A view of a tensor that is older than this ledger is not new.
         """
-        if self.device is not None and tensor.device.type != self.device:
+        if tensor.is_meta if self.device is None else tensor.device.type != self.device:
             return None
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
@@ -115,6 +117,9 @@ class Ledger(TorchDispatchMode):
         if func.namespace in ("prim", "profiler"):  # questions about a tensor, not work
             return out
         name = func._schema.name
+        for given in args if self.fake else ():
+            if type(given) is nn.Parameter and id(given) not in self.outsiders:
+                self.outsiders[id(given)] = given, given.grad
         if self.cpu_kernels and name == "aten::native_batch_norm_backward":  # fake kernels make every gradient
             out = tuple(part if wanted else None for part, wanted in zip(out, args[-1], strict=True))
         for place, tensor in enumerate(_tensors(out)):

@@ -68,9 +68,10 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
     def surely(micro: int) -> Trace:
         return trace(model, sample_shape, micro * every, **settings)
 
-    formula = 128  # samples in one micro-batch
+    formula = 128  # samples in one micro-batch, to begin with
     for _ in range(2):  # first roughly, then with two batch sizes near the answer, as the slope may change on the way
-        low, high = max(formula // 2, 1), max(formula, 2)
+        low = max(formula // 2, 2)
+        high = max(formula, low + 64)  # far enough apart that rounding to 512 bytes does not hide the slope
         slope = (_outside_step(at(high)) - _outside_step(at(low))) / (high - low)
         if slope <= 0:
             raise Problem("the model's memory does not grow with the batch, so no batch is the largest.")

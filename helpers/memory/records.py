@@ -116,4 +116,5 @@ class Trace:
         return (
             f"B = {self.batch_size:,}: peak {exact_and_readable(self.peak)}, during {self.peak_phase}{where}, "
             f"operation {self.peak_op}. {', '.join(parts)}. Largest: {self.largest}."
+            + "".join(f" {note}" for note in self.notes)
         )

@@ -23,6 +23,17 @@ def refuse_what_has_no_trace(model: object) -> None:
             raise Problem(f"{layer} is TorchScript, which hides its operations; give the model it was made from.")
         if type(module).__name__ == "OptimizedModule":
             raise Problem(f"{layer} is compiled; give the model as it was before torch.compile.")
+        forward = vars(module).get("forward")
+        if forward is not None and getattr(forward, "__self__", None) is not module:
+            raise Problem(
+                f"{layer} has a forward that was put onto the object, as torch.compile(model.forward) does; a copy of "
+                "the model would run the original. Give the model as it was before."
+            )
+        if any(getattr(parameter, "_post_accumulate_grad_hooks", None) for parameter in module.parameters(False)):
+            raise Problem(
+                f"{layer} has hooks on its parameters (register_post_accumulate_grad_hook), which a copy has not: an "
+                f"optimizer that steps during backward cannot be traced. {MEASURE}."
+            )
         if getattr(module, "sparse", False) is True:
             raise Problem(
                 f"{layer} has sparse=True: its gradient is a sparse tensor, whose size depends on the data. "
@@ -37,28 +48,43 @@ def refuse_what_has_no_trace(model: object) -> None:
                 raise Problem(f"{tensor_name} of {layer} is {kind}; only dense tensors can be traced. {MEASURE}.")
 
 
-def explain(error: Exception, layer: str) -> str:
+def explain(error: Exception, layer: str, phase: str) -> str:
     """A sentence about an exception from a traced step. layer: where it began, or "" outside all layers."""
-    where = f"layer {layer}" if layer else "the loss or the optimizer"
+    where = f"layer {layer}" if layer else "the optimizer" if phase in ("", "step") else "the loss"
     text = str(error).strip().splitlines()
     first = text[0] if text else type(error).__name__
     first += "" if first.endswith((".", "!", "?")) else "."
     if isinstance(error, DataDependentOutputException):
+        way_out = "Take that part out of the model; or " if layer else "Do without it; or "
         return (
             f"{where} looks at the values of a tensor ({error.func}), as .item() or `if x.sum() > 0` do. trace() knows "
-            f"shapes, not values. Take that part out of the model; or {MEASURE}."
+            f"shapes, not values. {way_out}{MEASURE}."
         )
     if isinstance(error, DynamicOutputShapeException):
         return (
             f"in {where} the shape of a result depends on the values ({error.func}), as with nonzero or x[mask]. "
             f"trace() knows shapes, not values. Use torch.where or a fixed size; or {MEASURE}."
         )
+    if "NestedTensor" in str(error):
+        return (
+            f"{where} makes nested tensors, whose size depends on the values. Switch them off, as in "
+            f"nn.TransformerEncoder(..., enable_nested_tensor=False); or {MEASURE}."
+        )
+    if "to have one of the following scalar types: Long, Int" in str(error):
+        return (
+            f"{where} wants whole numbers, and sample_shape makes floats. Give example=(inputs, target) with int64 "
+            "inputs, for example torch.zeros(8, 128, dtype=torch.int64)."
+        )
+    if "must be Tensor, not" in str(error) and not layer:
+        return f"{where} stopped: {first} Give a loss function that takes what the model returns."
     if isinstance(error, UnsupportedOperatorException) or "fake impl" in str(error) or "FakeTensor" in str(error):
         return (
             f"{where} uses an operation that does not run on tensors without values: {first} An operation of your own "
             f"needs torch.library.register_fake; or {MEASURE}."
         )
-    if "sparse" in str(error).lower():
+    if "closure" in str(error):
+        return f"{where} wants a closure for its step(), which trace() does not give. Choose another, or {MEASURE}."
+    if "sparse" in str(error).lower() and not isinstance(error, ValueError):
         return f"{where} makes a sparse tensor, which cannot be traced: {first} Use dense tensors; or {MEASURE}."
     if "numpy" in str(error):
         return (

@@ -29,7 +29,7 @@ class Plan:
     """One training step, checked: what `record` carries out."""
 
     inputs: object  #: tensors on the meta device, in the form that the model takes
-    target: Tensor | None
+    target: object  #: likewise, or None
     batch_size: int
     num_classes: int | None
     loss: Callable[..., Tensor]
@@ -41,13 +41,13 @@ class Plan:
     inference: bool
     device: str
 
-    def batch(self, device: str) -> tuple[object, Tensor | None]:
+    def batch(self, device: str) -> tuple[object, object]:
         """A new micro-batch: zeros in the shapes of the plan."""
 
         def full(spec: Tensor) -> Tensor:
             return torch.zeros(spec.shape, dtype=spec.dtype, device=device)
 
-        return tree_map_only(Tensor, full, self.inputs), None if self.target is None else full(self.target)
+        return tree_map_only(Tensor, full, (self.inputs, self.target))
 
 
 def make_plan(
@@ -67,6 +67,14 @@ def make_plan(
         )
     if not callable(loss):
         raise Problem(f"loss is {loss!r}; give a function of output and target, for example F.cross_entropy.")
+    if isinstance(loss, type):
+        raise Problem(f"loss is the class {loss.__name__}; give an object of it: loss={loss.__name__}().")
+    if isinstance(optimizer, torch.optim.Optimizer):
+        kind = type(optimizer).__name__
+        raise Problem(
+            f"optimizer is a ready {kind}, which holds the model's own parameters; give a name, or a function of the "
+            f"parameters: optimizer=lambda parameters: torch.optim.{kind}(parameters)."
+        )
     if not callable(optimizer):
         one_of("optimizer", optimizer, tuple(OPTIMIZERS))
     if isinstance(checkpoint, str) or not isinstance(checkpoint, bool | list | tuple):
@@ -93,16 +101,16 @@ def _example(model: nn.Module, sample_shape: object, batch_size: int) -> tuple[T
     return torch.empty((batch_size, *sizes), dtype=dtype, device="meta"), target
 
 
-def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tuple[object, Tensor | None, int]:
+def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tuple[object, object, int]:
     """The shapes of one micro-batch: axis 0 of every tensor that had the example's batch size there."""
     if not isinstance(example, tuple | list) or len(example) != 2:
         raise Problem(f"example is a {type(example).__name__}; give two things: example=(inputs, target).")
     inputs, target = example
     tensors = [leaf for leaf in tree_leaves((inputs, target)) if isinstance(leaf, Tensor) and leaf.ndim]
-    if not tensors or (target is not None and not isinstance(target, Tensor)):
+    if not tensors or any(not isinstance(leaf, Tensor) for leaf in tree_leaves((inputs, target)) if leaf is not None):
         raise Problem(
-            "example=(inputs, target) needs tensors with a batch axis; inputs is a tensor, a tuple or a dict of "
-            f"tensors, target a tensor or None. Given: {type(inputs).__name__} and {type(target).__name__}."
+            "example=(inputs, target) needs tensors with a batch axis, alone, in a tuple or in a dict; target may be "
+            f"None. Given: {type(inputs).__name__} and {type(target).__name__}."
         )
     shown = len(tensors[0])
     batch_size = shown if batch_size is None else batch_size
@@ -165,6 +173,12 @@ def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
         raise Problem(
             f"the function given as optimizer returned {type(optimizer).__name__}; it must return an optimizer, "
             "for example lambda parameters: torch.optim.SGD(parameters, lr=0.1)."
+        )
+    known = {id(parameter) for parameter in model.parameters()}
+    if any(id(parameter) not in known for group in optimizer.param_groups for parameter in group["params"]):
+        raise Problem(
+            "the function given as optimizer must use the parameters that it gets, not the model's own: "
+            "lambda parameters: torch.optim.SGD(parameters, lr=0.1)."
         )
     return optimizer
 
@@ -229,7 +243,7 @@ def infer(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> None:
     del held
 
 
-def _forward(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[object, object, Tensor | None]:
+def _forward(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[object, object, object]:
     """A micro-batch through the model: output, inputs, target."""
     inputs, target = plan.batch(device)
     watcher.made("batch", (inputs, target))

@@ -3,15 +3,18 @@
 import copy
 import logging
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.nn import functional as F
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from helpers.memory import cuda
@@ -31,6 +34,7 @@ from helpers.memory.step import (
 )
 from helpers.problems import Problem
 
+_one_at_a_time = threading.RLock()  # what `cuda.as_on_cuda` puts in place holds for the whole process
 STEPS = 4  # tried at most until a step ends with what it began with; one is enough for nearly every model
 
 
@@ -67,9 +71,12 @@ def trace(
     backward instead of keeping what is inside; or the names of the modules.
     gpu: a name from `GPUS`; adds the cuBLAS workspace of that GPU. None adds none.
     example: (inputs, target) in place of sample_shape: inputs a tensor, a tuple for model(*inputs) or a dict for
-    model(**inputs); target a tensor, or None for loss(output). Only shapes and dtypes are read.
+    model(**inputs); target likewise, or None for loss(output). Only shapes and dtypes are read.
     inference: only the forward pass, without gradients, in eval mode.
     device: "cuda" predicts a CUDA GPU; "cpu" gives the same step as it is on the CPU, without any correction.
+
+    Hooks of the model run as well; what they put elsewhere, in a list of yours, say, are tensors without numbers. While
+    a trace runs, dropout and attention take CUDA's way in other threads too: the numbers are as good.
 
     Raises `Problem` for settings that are not allowed and for a model that cannot be traced; it names the layer.
     """
@@ -82,17 +89,19 @@ def trace(
 
 def fake_run(model: nn.Module, plan: Plan) -> "Bookkeeper":
     """Run the plan on a copy of `model` that has no bytes."""
-    with as_found(), FakeTensorMode(allow_non_fake_inputs=True):
-        twin = _fake_copy(model)
-        with cuda.as_on_cuda(plan.gpu) if plan.device == "cuda" else nullcontext(Counter()) as used:
-            return run(twin, plan, used=used)
+    with _one_at_a_time, as_found():
+        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        twin = fake_copy(model, fake)
+        with fake, cuda.as_on_cuda(model, plan.gpu) if plan.device == "cuda" else nullcontext(Counter()) as used:
+            return run(twin, plan, "cpu", used, fake=True)
 
 
 @contextmanager
 def as_found() -> Iterator[None]:
     """Whatever modes are on, trace in plain ones; afterwards random numbers go on as if nothing had happened."""
-    drawn, drawn_by_torch = random.getstate(), torch.get_rng_state()
+    drawn, drawn_by_numpy, drawn_by_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     with ExitStack() as stack:
+        stack.enter_context(_disable_current_modes())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda"):
@@ -108,23 +117,27 @@ def as_found() -> Iterator[None]:
         finally:
             log.setLevel(level)
             random.setstate(drawn)
+            np.random.set_state(drawn_by_numpy)
             torch.set_rng_state(drawn_by_torch)
 
 
-def _fake_copy(model: nn.Module) -> nn.Module:
-    """A copy of the model whose tensors are fake: same shapes, dtypes and sharing, no bytes."""
+def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
+    """A copy of the model whose tensors are fake: same shapes, dtypes and sharing, no bytes.
+
+    Tensors in lists and dictionaries of a module count as buffers.
+    """
     stand_ins: dict[int, object] = {}
-    for module in model.modules():
-        plain = [value for value in vars(module).values() if isinstance(value, Tensor)]
-        for tensor in (*module._parameters.values(), *module._buffers.values(), *plain):
-            if tensor is not None and id(tensor) not in stand_ins:
-                strides = torch.empty_like(tensor, device="meta").stride()  # what .to("cuda") gives
-                fake = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="cpu")
+    for tensor in tree_leaves([vars(module) for module in model.modules()]):
+        if isinstance(tensor, Tensor) and id(tensor) not in stand_ins:
+            strides = torch.empty_like(tensor, device="meta").stride()  # what .to("cuda") gives
+            with fake:
+                stand_in = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="cpu")
                 if isinstance(tensor, nn.Parameter):
-                    fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
-                stand_ins[id(tensor)] = fake
+                    stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
+            stand_ins[id(tensor)] = stand_in
     try:
-        return copy.deepcopy(model, stand_ins)
+        with FakeCopyMode(fake):
+            return copy.deepcopy(model, stand_ins)
     except Exception as error:
         raise Problem(
             f"the {type(model).__name__} cannot be copied ({error}); trace() works on a copy. Keep open files, locks "
@@ -134,16 +147,13 @@ def _fake_copy(model: nn.Module) -> nn.Module:
 
 def record(model: nn.Module, plan: Plan, device: str = "cpu") -> Trace:
     """Run the plan for real on `model`, which is changed, and write the `Trace`."""
-    return run(model, plan, device).write()
+    return run(model, plan, device, Counter()).write()
 
 
-def run(model: nn.Module, plan: Plan, device: str = "cpu", used: Counter | None = None) -> "Bookkeeper":
-    """Run the plan on `model`, which is changed. Fake or real tensors: whatever it holds.
-
-    used: counts the corrections that were needed.
-    """
-    ledger = Ledger(device, cpu_kernels=plan.device == "cpu")
-    bookkeeper = Bookkeeper(ledger, plan, model, Counter() if used is None else used)
+def run(model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool = False) -> "Bookkeeper":
+    """Run the plan on `model`, which is changed. used: counts the corrections that were needed."""
+    ledger = Ledger(device, cpu_kernels=plan.device == "cpu", fake=fake)
+    bookkeeper = Bookkeeper(ledger, plan, model, used)
     try:
         optimizer = prepare(model, plan)
         if plan.inference:
@@ -168,7 +178,10 @@ def run(model: nn.Module, plan: Plan, device: str = "cpu", used: Counter | None 
     except Problem:
         raise
     except Exception as error:
-        raise Problem(explain(error, ledger.failed)) from error
+        raise Problem(explain(error, ledger.failed, ledger.phase)) from error
+    finally:
+        for tensor, gradient in ledger.outsiders.values():
+            tensor.grad = gradient
     return bookkeeper
 
 
@@ -257,7 +270,12 @@ class Bookkeeper(Watcher):
             for before, event in zip([None, *events], events, strict=False)
             if before is None or (event.phase, event.live) != (before.phase, before.live)
         ]
-        corrections, notes = cuda.remarks(used, self.model) if plan.device == "cuda" else ((), ())
+        corrections, notes = cuda.remarks(used, self.model, plan.device == "cuda")
+        if ledger.outsiders:
+            notes += (
+                f"{len(ledger.outsiders)} parameters that are used are not the model's, those of a loss, say; the "
+                "memory that they take is not counted.",
+            )
         if not plan.inference and not self.steady:
             notes += (
                 "More is alive after the step than before it: the model keeps tensors from one step to the next.",
