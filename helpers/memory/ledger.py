@@ -35,9 +35,9 @@ class Ledger(TorchDispatchMode):
     dispatcher. Storages are counted, not tensors: a view costs nothing. Memory that a kernel takes and gives back
     inside one operation never reaches the dispatcher and is not counted.
 
-    device: the only device type that counts, for example "cuda"; None counts all but "meta". cpu_kernels: whether results that a
-    CPU kernel would not make are left out, where fake tensors bring them. fake: whether all tensors should be fake;
-    then real parameters among them are noted.
+    device: the only device type that counts, for example "cuda"; None counts all but "meta". cpu_kernels: whether
+    results that a CPU kernel would not make are left out, where fake tensors bring them. fake: whether all tensors
+    should be fake; then real parameters among them are noted.
     """
 
     def __init__(self, device: str | None = None, cpu_kernels: bool = False, fake: bool = False):
