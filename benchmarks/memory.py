@@ -7,7 +7,7 @@ one. Beside it, with its error against the reference and its time, the median of
 methods together take more than eight seconds):
 
 - tracer: `helpers.memory.trace(..., device="cpu")`;
-- MemTracker: PyTorch's own `torch.distributed._tools.mem_tracker`, the same two steps on the same kind of fake copy;
+- MemTracker: PyTorch's own `torch.distributed._tools.mem_tracker`, two steps, as it needs them for Adam's state, on the same kind of fake copy;
 - torchinfo: its "Estimated Total Size", input + parameters + twice the outputs of layers. It runs the model for real;
 - sum rule: P + G + O + outputs x B, that is four times the parameters plus what every layer gives out for the batch.
 
@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from helpers import models
 from helpers.memory import trace
 from helpers.memory.step import make_plan
-from helpers.memory.tracer import STEPS, as_found, record
+from helpers.memory.tracer import as_found, record
 from helpers.units import MIB
 
 try:
@@ -97,7 +97,7 @@ def mem_tracker(case: Case) -> int:
         tracker = MemTracker()
         tracker.track_external(model, optimizer)
         with tracker:
-            for step in range(STEPS):
+            for step in range(2):  # Adam makes its state in the first
                 if step:
                     tracker.reset_mod_stats()
                 inputs, target = torch.zeros(case.input_shape), torch.zeros(case.batch_size, dtype=torch.int64)
