@@ -2,12 +2,13 @@
 
     uv run python benchmarks/memory.py
 
-Each model takes two steps with Adam. The reference is the real, non-fake run on the CPU, its storages counted one by
+Each model trains with Adam. The reference is the real, non-fake run on the CPU, its storages counted one by
 one. Beside it, with its error against the reference and its time, the median of three (one time only where all four
 methods together take more than eight seconds):
 
 - tracer: `helpers.memory.trace(..., device="cpu")`;
-- MemTracker: PyTorch's own `torch.distributed._tools.mem_tracker`, two steps, as it needs them for Adam's state, on the same kind of fake copy;
+- MemTracker: PyTorch's own `torch.distributed._tools.mem_tracker` on the same kind of fake copy; it needs both steps,
+  as Adam makes its state in the first;
 - torchinfo: its "Estimated Total Size", input + parameters + twice the outputs of layers. It runs the model for real;
 - sum rule: P + G + O + outputs x B, that is four times the parameters plus what every layer gives out for the batch.
 
