@@ -156,25 +156,13 @@ def run(model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool = F
     bookkeeper = Bookkeeper(ledger, plan, model, used)
     try:
         optimizer = prepare(model, plan)
-        if plan.inference:
-            with ledger:
+        with ledger:
+            if optimizer is None:
                 bookkeeper.starts()
                 infer(model, plan, device, bookkeeper)
                 bookkeeper.closes()
-        else:
-            if plan.device == "cuda":
-                bookkeeper.used["foreach optimizer"] += cuda.choose_foreach(optimizer)
-            scaler = SteadyScaler(device) if plan.precision == "fp16" else None
-            with ledger:
-                if scaler is None:
-                    bookkeeper.made("optimizer state", first_state(model, optimizer))
-                for _ in range(STEPS):
-                    bookkeeper.starts()
-                    train(model, plan, optimizer, scaler, device, bookkeeper)
-                    forget(optimizer, bookkeeper.without_gradient)
-                    bookkeeper.closes()
-                    if bookkeeper.steady:
-                        break
+            else:
+                _train_until_steady(optimizer, device, bookkeeper)
     except Problem:
         raise
     except Exception as error:
@@ -183,6 +171,22 @@ def run(model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool = F
         for tensor, gradient in ledger.outsiders.values():
             tensor.grad = gradient
     return bookkeeper
+
+
+def _train_until_steady(optimizer: torch.optim.Optimizer, device: str, bookkeeper: "Bookkeeper") -> None:
+    model, plan = bookkeeper.model, bookkeeper.plan
+    if plan.device == "cuda":
+        bookkeeper.used["foreach optimizer"] += cuda.choose_foreach(optimizer)
+    scaler = SteadyScaler(device) if plan.precision == "fp16" else None
+    if scaler is None:  # which makes its own first state in its first step
+        bookkeeper.made("optimizer state", first_state(model, optimizer))
+    for _ in range(STEPS):
+        bookkeeper.starts()
+        train(model, plan, optimizer, scaler, device, bookkeeper)
+        forget(optimizer, bookkeeper.without_gradient)
+        bookkeeper.closes()
+        if bookkeeper.steady:
+            break
 
 
 class Bookkeeper(Watcher):
