@@ -81,6 +81,27 @@ class Draws(nn.Module):
         return self.layer(x) * float(np.random.rand())
 
 
+class Copies(nn.Module):
+    """An autoencoder: its target is its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.inwards, self.outwards = nn.Linear(100, 10), nn.Linear(10, 100)
+
+    def forward(self, x):
+        return self.outwards(torch.tanh(self.inwards(x)))
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.smooth_l1_loss, F.l1_loss, F.huber_loss])
+def test_an_autoencoder_equals_its_real_run(loss):
+    x = torch.zeros(64, 100)
+    found = trace(Copies(), example=(x, x), loss=loss, device="cpu")
+    assert found.most["batch"] == 64 * 100 * 4  # the same tensor counts once
+    real = really(Copies(), None, 64, loss=loss, example=(x, x))
+    assert found.timeline == real.timeline
+    assert found == any_batch(Copies(), example=(x, x), loss=loss, device="cpu")(64)
+
+
 def test_numpys_random_numbers_go_on_as_if_nothing_had_happened():
     np.random.seed(3)
     wanted = np.random.rand()

@@ -16,6 +16,9 @@ HOST_RESULTS = {"aten::lift_fresh": 0, "aten::_scaled_dot_product_efficient_atte
 # From which result on an operation's results are statistics, float32 on CUDA; on the CPU only beside float32 weights,
 # otherwise of the input's dtype. On fake tensors they always are of the input's dtype.
 STATISTICS = {"aten::native_batch_norm": 1, "aten::native_layer_norm": 1}
+# Losses whose one number keeps the storage of a number for each element: PyTorch makes the result in full and resizes
+# it (TORCH_META_FUNC in aten/src/ATen/native/Loss.cpp, for CPU and CUDA alike). Fake kernels do not.
+FULL_LOSSES = {"aten::mse_loss", "aten::smooth_l1_loss"}
 _NEVER = 10**9
 
 
@@ -131,6 +134,10 @@ class Ledger(TorchDispatchMode):
 
     def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple) -> None:
         """Note what is special about a result: a copy, on the host, or float32 where it has values or on a GPU."""
+        if self.fake and name in FULL_LOSSES and not tensor.ndim:
+            elements = torch.broadcast_shapes(args[0].shape, args[1].shape).numel()
+            self._bytes += elements * tensor.itemsize - self.sizes[number]
+            self.sizes[number] = elements * tensor.itemsize
         if name == "aten::_to_copy":
             self.copies[number] = self.see(args[0], made_from=args)
         if place >= HOST_RESULTS.get(name, _NEVER) and tensor.device.type == "cpu":

@@ -47,7 +47,7 @@ class Plan:
         def full(spec: Tensor) -> Tensor:
             return torch.zeros(spec.shape, dtype=spec.dtype, device=device)
 
-        return tree_map_only(Tensor, full, (self.inputs, self.target))
+        return _each_once(full, (self.inputs, self.target))
 
 
 def make_plan(
@@ -91,6 +91,18 @@ def make_plan(
     )  # fmt: skip
 
 
+def _each_once(make: Callable[[Tensor], Tensor], tensors: object) -> object:
+    """The same structure with `make` of every tensor; a tensor that is there twice is made once."""
+    made: dict[int, Tensor] = {}
+
+    def once(tensor: Tensor) -> Tensor:
+        if id(tensor) not in made:
+            made[id(tensor)] = make(tensor)
+        return made[id(tensor)]
+
+    return tree_map_only(Tensor, once, tensors)
+
+
 def _example(model: nn.Module, sample_shape: object, batch_size: int) -> tuple[Tensor, Tensor]:
     if not isinstance(sample_shape, tuple | list) or not sample_shape:
         raise Problem(f"sample_shape is {sample_shape!r}; give one sample's shape, for example (1, 28, 28).")
@@ -125,7 +137,7 @@ def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tu
         size = (micro, *tensor.shape[1:]) if tensor.ndim and len(tensor) == shown else tuple(tensor.shape)
         return torch.empty(size, dtype=tensor.dtype, device="meta")
 
-    inputs, target = tree_map_only(Tensor, shape_of, (inputs, target))
+    inputs, target = _each_once(shape_of, (inputs, target))
     return inputs, target, batch_size
 
 
