@@ -102,6 +102,17 @@ def test_an_autoencoder_equals_its_real_run(loss):
     assert found == any_batch(Copies(), example=(x, x), loss=loss, device="cpu")(64)
 
 
+class GivesItsLoss(Copies):
+    def forward(self, x):
+        return F.mse_loss(super().forward(x), x)
+
+
+def test_a_model_that_gives_its_loss_equals_its_real_run():
+    how = {"example": (torch.zeros(64, 100), None), "loss": lambda output: output.view(1).sum()}
+    found = trace(GivesItsLoss(), device="cpu", **how)
+    assert found.timeline == really(GivesItsLoss(), None, 64, **how).timeline
+
+
 def test_numpys_random_numbers_go_on_as_if_nothing_had_happened():
     np.random.seed(3)
     wanted = np.random.rand()

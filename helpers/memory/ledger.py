@@ -58,7 +58,7 @@ class Ledger(TorchDispatchMode):
         self.outside = ""  #: the name of what runs outside all layers
         self.recomputed: set[int] = set()  #: ids of what forward left alive when it ran again during backward
         self.failed = ""  #: the innermost layer in which an exception began
-        self._live: dict[int, tuple[int, weakref.ref]] = {}
+        self._live: dict[int, tuple[int, weakref.ref, int]] = {}  # id, and the storage with its bytes as last seen
         self._bytes = 0
         self.peak = 0  #: the most bytes that were alive at once
         self._starts: list[tuple[int, str]] = []  # (number of the next autograd node, layer that runs from here on)
@@ -72,7 +72,7 @@ class Ledger(TorchDispatchMode):
 
     @property
     def alive(self) -> set[int]:
-        return {number for number, _ in self._live.values()}
+        return {number for number, *_ in self._live.values()}
 
     def see(self, tensor: Tensor, made_from: object = ()) -> int | None:
         """Enter the tensor's storage if it is new; return the storage's id, or None where it has no bytes here.
@@ -88,13 +88,13 @@ class Ledger(TorchDispatchMode):
             if not size or _among(key, made_from):
                 return None
             number = len(self.sizes)
-            self._live[key] = number, weakref.ref(storage, lambda _: self._end(key))
+            self._live[key] = number, weakref.ref(storage, lambda _: self._end(key)), size
             self._enter(number, size)
-        elif self.sizes[entry[0]] != size:  # resized in place: the old one ends, a larger one begins
+        elif entry[2] != size:  # resized in place: the old one ends, a larger one begins
             self.log.append(("gone", entry[0]))
             self._bytes -= self.sizes[entry[0]]
             number = len(self.sizes)
-            self._live[key] = number, entry[1]
+            self._live[key] = number, entry[1], size
             self._enter(number, size)
         else:
             number = entry[0]
@@ -107,7 +107,7 @@ class Ledger(TorchDispatchMode):
         self.peak = max(self.peak, self._bytes)
 
     def _end(self, key: int) -> None:
-        number, _ = self._live.pop(key)
+        number, *_ = self._live.pop(key)
         self.log.append(("gone", number))
         self._bytes -= self.sizes[number]
 
