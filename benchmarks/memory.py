@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from helpers import models
 from helpers.memory import trace
 from helpers.memory.step import make_plan
-from helpers.memory.tracer import as_found, record
+from helpers.memory.tracer import as_found, fake_copy, record
 from helpers.units import MIB
 
 try:
@@ -79,10 +79,7 @@ def cases() -> list[Case]:
 
 def real(case: Case) -> int:
     """Peak bytes of the real run on the CPU."""
-    plan = make_plan(
-        case.model, case.sample_shape, case.batch_size, None, F.cross_entropy, "adam", "fp32", 1, False, None,
-        None, False, "cpu",
-    )  # fmt: skip
+    plan = make_plan(case.model, case.sample_shape, case.batch_size, device="cpu")
     with as_found():
         return record(copy.deepcopy(case.model), plan).peak
 
@@ -92,8 +89,9 @@ def tracer(case: Case) -> int:
 
 
 def mem_tracker(case: Case) -> int:
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model = fake_copy(case.model)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    model = fake_copy(case.model, fake)
+    with fake:
         optimizer = torch.optim.Adam(model.parameters())
         tracker = MemTracker()
         tracker.track_external(model, optimizer)
@@ -119,20 +117,14 @@ def torch_info(case: Case) -> int:
 
 def sum_rule(case: Case) -> int:
     outputs: list[int] = []
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model = fake_copy(case.model)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    model = fake_copy(case.model, fake)
+    with fake:
         for module in model.modules():
             if not list(module.children()):
                 module.register_forward_hook(lambda _module, _inputs, output: outputs.append(bytes_in(output)))
         model(torch.zeros(case.input_shape))
         return 4 * sum(map(bytes_in, model.parameters())) + sum(outputs)
-
-
-def fake_copy(model: nn.Module) -> nn.Module:
-    """A copy that has shapes and no bytes. Under FakeTensorMode."""
-    tensors = {id(t): torch.empty_like(t) for t in model.buffers()}
-    tensors |= {id(p): nn.Parameter(torch.empty_like(p), p.requires_grad) for p in model.parameters()}
-    return copy.deepcopy(model, tensors)
 
 
 def bytes_in(output: object) -> int:
