@@ -178,7 +178,7 @@ def _train_until_steady(optimizer: torch.optim.Optimizer, device: str, bookkeepe
     if plan.device == "cuda":
         bookkeeper.used["foreach optimizer"] += cuda.choose_foreach(optimizer)
     scaler = SteadyScaler(device) if plan.precision == "fp16" else None
-    if scaler is None:  # which makes its own first state in its first step
+    if scaler is None:  # a scaler makes its own state in the first step, so that fp16 takes two steps anyhow
         bookkeeper.made("optimizer state", first_state(model, optimizer))
     for _ in range(STEPS):
         bookkeeper.starts()
@@ -207,8 +207,7 @@ class Bookkeeper(Watcher):
         self.log: list[tuple] = []  # of the step
         self.steady = True  # whether the step ended with as much as it began with: then the next will be the same
         self.made("parameters", list(model.parameters()))
-        self.made("buffers", list(model.buffers()))
-        self.made("buffers", [vars(module) for module in model.modules()])  # tensors that are plain attributes
+        self.made("buffers", [vars(module) for module in model.modules()])  # those that are plain attributes too
         named = [*model.named_parameters(), *model.named_buffers()]
         self.names = {ledger.see(tensor): name.rpartition(".")[2] for name, tensor in named}
         ledger.name_layers(model)
