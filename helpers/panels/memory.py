@@ -332,6 +332,7 @@ Fixed = tuple[str, int, int, str, str]  # everything but the batch size: model, 
 _crossovers: dict[Fixed, int] = {}
 _firsts: dict[Fixed, int] = {}
 _learnt: dict[Fixed, Callable[[int], Trace]] = {}
+_REMEMBERED = 64  # settings whose steps are kept: each holds a fake model
 
 
 def _without_batch(values: Mapping[str, object]) -> Fixed:
@@ -381,6 +382,8 @@ def _trace(batch_size: int, fixed: Fixed) -> Trace:
 
 def _every_batch(fixed: Fixed) -> Callable[[int], Trace]:
     if fixed not in _learnt:
+        if len(_learnt) >= _REMEMBERED:
+            _learnt.pop(next(iter(_learnt)))  # the oldest
         model, width, depth, *_ = fixed
         _learnt[fixed] = any_batch(_network(model, width, depth), _SHAPES[model], **_how(fixed))
     return _learnt[fixed]
