@@ -26,10 +26,8 @@ from pathlib import Path
 
 import nbformat
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-import lab  # noqa: E402
+from helpers.authoring import lab
+from helpers.folders import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results" / "panels.csv"
 WARM_UP, REPETITIONS = 5, 50
@@ -62,7 +60,7 @@ widgets.VBox([slider, words])""",
     Candidate("batch panel", "from helpers import panels\npanels.BatchPanel(batch_size=1)"),
     Candidate("batch, colours", "panels.BatchPanel(batch_size=1, images='colours')"),  # the most bytes to draw and send
     Candidate("layout lab", "panels.LayoutLab()", control="select"),
-    Candidate("memory walk", "panels.MemoryWalk()"),
+    Candidate("stride walk", "panels.StrideWalk()"),
     Candidate("shape flow", "panels.ShapeFlowPanel(batch_size=1)"),
     Candidate("memory bar", "panels.MemoryBar(batch_size=1)"),
     Candidate("step timeline", "panels.StepTimeline(batch_size=1, width=128)"),  # a width of its own: nothing cached

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import nbformat
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-import lab  # noqa: E402
+from helpers.authoring import lab
+from helpers.folders import ROOT
 
 PICTURE = ROOT / "notebooks" / "images" / "batch_panel.png"
 CODE = "from helpers import panels\npanels.BatchPanel(batch_size=64)"

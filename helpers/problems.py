@@ -36,3 +36,12 @@ def one_of(name: str, value: object, allowed: list[str] | tuple[str, ...]) -> st
         choices = ", ".join(repr(choice) for choice in allowed)
         raise Problem(f"{name} is {value!r}; allowed is one of {choices}. Give it as in {name}={allowed[0]!r}.")
     return value
+
+
+def instance_of(name: str, value: object, kind: type | tuple[type, ...], example: str) -> object:
+    """Return ``value`` if it is of this kind; raise `Problem` otherwise. example: how to get one, as code."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(one.__name__ for one in kinds)
+        raise Problem(f"{name} is a {type(value).__name__}; allowed is {wanted}. Give it as in {name}={example}.")
+    return value

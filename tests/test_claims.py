@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import ToTensor, v2
 
-from helpers import batches, data, memory, models, training
+from helpers import data, memory, models, training
+from helpers.batch import batch_facts
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_A1_one_model_takes_every_batch_size_and_rows_are_independent(digits, im
     model = models.cnn()
     before = copy.deepcopy(model.state_dict())
     for b in (1, 2, 3, 64, 1024):
-        assert batches.batch_facts(digits.images, model, b).output_shape == (b, 10)
+        assert batch_facts(digits.images, model, b).output_shape == (b, 10)
     assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
 
     norm = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8))

@@ -5,10 +5,10 @@ import re
 import subprocess
 import sys
 
-import lessons
 import pytest
 
 from helpers import check, course
+from helpers.authoring import lessons
 from helpers.folders import ROOT
 
 KNOWN_TAGS = {"exercise", "check", "raises-exception", "nbval-ignore-output"}
@@ -30,7 +30,7 @@ def test_file_is_stored_in_canonical_form(path):
     lesson = lessons.read(path)
     lessons.write(lessons.canonical(lesson), again := path.with_suffix(".canonical"))
     try:
-        assert path.read_bytes() == again.read_bytes(), "run: uv run python tests/refresh.py"
+        assert path.read_bytes() == again.read_bytes(), "run: uv run python -m helpers.authoring.refresh"
     finally:
         again.unlink()
 

@@ -11,9 +11,9 @@ from helpers.folders import ROOT
 
 FLOORS = {
     "problems": 0, "folders": 0, "units": 0, "data": 0, "models": 0, "training": 0,
-    "memory": 0, "batches": 0, "layouts": 0, "shape_flow": 0, "environment": 0,
+    "memory": 0, "batch": 0, "layout": 0, "shape_flow": 0, "environment": 0,
     "figures": 1,
-    "panels": 2, "check": 2, "course": 2,
+    "panels": 2, "check": 2, "course": 2, "authoring": 2,
 }  # fmt: skip
 MODULES = sorted(path for path in (ROOT / "helpers").rglob("*.py") if path != ROOT / "helpers" / "__init__.py")
 

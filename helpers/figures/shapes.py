@@ -11,9 +11,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
-from helpers.batches import BatchFacts
+from helpers.batch import BatchFacts
 from helpers.figures.base import COLOURS, FONT, WIDTH, Picture
-from helpers.layouts import Layout, Step
+from helpers.layout import Layout, Walk
 from helpers.problems import Problem
 from helpers.shape_flow import ShapeFlow
 from helpers.units import exact_and_readable
@@ -168,19 +168,19 @@ def layout_picture(layout: Layout) -> Picture:
     return Picture(figure, layout.sentence)
 
 
-def memory_picture(step: Step) -> Picture:
-    """The static twin of the memory walk: every number's place in memory in rows of 20, one of them lit."""
+def walk_picture(walk: Walk) -> Picture:
+    """The static twin of the stride walk: every number's place in memory in rows of 20, one of them lit."""
     figure = Figure(figsize=(WIDTH, 3), layout="constrained")
     axis = figure.subplots()
     axis.axis("off")
-    count = prod(step.shape)
+    count = prod(walk.shape)
     for offset in range(count):
-        lit, x, y = offset == step.offset, offset % 20, -(offset // 20)
+        lit, x, y = offset == walk.offset, offset % 20, -(offset // 20)
         axis.add_patch(
             Rectangle((x - 0.45, y - 0.4), 0.9, 0.8, facecolor="black" if lit else "white", edgecolor="#333")
         )
         axis.text(x, y, str(offset), color="white" if lit else "black", fontsize=FONT - 2, ha="center", va="center")
-    axis.text(-0.6, 1.2, f"index {step.index}: {step.sum} = {step.offset}   ({step.memory_format})", fontsize=FONT)
+    axis.text(-0.6, 1.2, f"index {walk.index}: {walk.sum} = {walk.offset}   ({walk.memory_format})", fontsize=FONT)
     axis.set_xlim(-0.8, 19.8)
     axis.set_ylim(-(count // 20) + 0.3, 1.8)
-    return Picture(figure, step.sentence)
+    return Picture(figure, walk.sentence)

@@ -6,7 +6,7 @@ from functools import cache
 
 from torch import nn
 
-from helpers.memory.batches import any_batch
+from helpers.memory.any_batch import any_batch
 from helpers.memory.cuda import GPUS
 from helpers.memory.records import Trace
 from helpers.memory.tracer import trace

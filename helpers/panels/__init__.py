@@ -2,6 +2,6 @@
 
 from helpers.panels.batch import BatchPanel
 from helpers.panels.core import Panel, choice, doublings, number
-from helpers.panels.layout import LayoutLab, MemoryWalk
-from helpers.panels.memory import MemoryBar, StepTimeline
+from helpers.panels.layout import LayoutLab, StrideWalk
 from helpers.panels.shape_flow import ShapeFlowPanel
+from helpers.panels.step_memory import MemoryBar, StepTimeline

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from helpers import data, figures, models
-from helpers.batches import BatchFacts, batch_facts
+from helpers.batch import BatchFacts, batch_facts
 from helpers.figures import Picture
 from helpers.panels.core import Panel, choice, number, png_address, shape_boxes
 from helpers.problems import Problem

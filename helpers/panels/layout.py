@@ -1,4 +1,4 @@
-"""The two panels of lesson 02: the layout lab and the memory walk."""
+"""The two panels of lesson 02: the layout lab and the stride walk."""
 
 import html
 from math import prod
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from helpers import data, figures, layouts
+from helpers import data, figures, layout
 from helpers.figures import Picture
-from helpers.layouts import Layout, Step
+from helpers.layout import Layout, Walk
 from helpers.panels.core import Panel, choice, number, png_address, shape_boxes
 
 CHANNELS = (("red", "#C00000"), ("green", "#007A3D"), ("blue", "#0050C8"))
@@ -18,7 +18,7 @@ CHANNELS = (("red", "#C00000"), ("green", "#007A3D"), ("blue", "#0050C8"))
 class LayoutLab(Panel):
     """Choose what is done to a small photograph (C, H, W): see the picture, shape, strides and memory that result.
 
-    Control: `operation`, one of `helpers.layouts.OPERATIONS`.
+    Control: `operation`, one of `helpers.layout.OPERATIONS`.
     """
 
     title = "layout lab"
@@ -28,11 +28,11 @@ class LayoutLab(Panel):
         photo = Image.open(data.photograph_path()).resize((64, 75), Image.Resampling.BOX)
         self._image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
         super().__init__(
-            {"operation": choice("Operation", tuple(layouts.OPERATIONS), width="460px")}, {"operation": operation}
+            {"operation": choice("Operation", tuple(layout.OPERATIONS), width="460px")}, {"operation": operation}
         )
 
     def compute(self, operation: str) -> Layout:
-        return layouts.layout(self._image, operation)
+        return layout.layout(self._image, operation)
 
     def say(self, record: Layout) -> str:
         return record.sentence
@@ -71,14 +71,14 @@ class LayoutLab(Panel):
         )
 
 
-class MemoryWalk(Panel):
+class StrideWalk(Panel):
     """Choose an index (n, c, h, w): see the offset worked out from the strides, and the cell lit in memory.
 
     The batch has the shape (2, 3, 4, 5). Controls: `n`, `c`, `h`, `w`, `memory_format` ("contiguous" or
     "channels_last").
     """
 
-    title = "memory walk"
+    title = "stride walk"
     height = 372
     SHAPE = (2, 3, 4, 5)
 
@@ -88,16 +88,16 @@ class MemoryWalk(Panel):
         controls["memory_format"] = choice("Format", ("contiguous", "channels_last"))
         super().__init__(controls, {"n": n, "c": c, "h": h, "w": w, "memory_format": memory_format})
 
-    def compute(self, n: int, c: int, h: int, w: int, memory_format: str) -> Step:
-        return layouts.step(self.SHAPE, (n, c, h, w), memory_format)
+    def compute(self, n: int, c: int, h: int, w: int, memory_format: str) -> Walk:
+        return layout.walk(self.SHAPE, (n, c, h, w), memory_format)
 
-    def say(self, record: Step) -> str:
+    def say(self, record: Walk) -> str:
         return record.sentence
 
-    def picture(self, record: Step) -> Picture:
-        return figures.memory_picture(record)
+    def picture(self, record: Walk) -> Picture:
+        return figures.walk_picture(record)
 
-    def draw(self, record: Step) -> str:
+    def draw(self, record: Walk) -> str:
         _, channels, height, width = record.shape
         parts = []
         for channel in range(channels):
@@ -107,7 +107,7 @@ class MemoryWalk(Panel):
             for row in range(height):
                 for column in range(width):
                     at = (record.index[0], channel, row, column)
-                    offset = layouts.offset(at, record.strides)
+                    offset = layout.offset(at, record.strides)
                     parts.append(_cell(left + 44 * column, 24 + 24 * row, 42, offset, at == record.index, colour))
         words = record.sum.replace("*", " × ")
         parts.append(f'<text x="4" y="150">offset = {words} = </text>')
@@ -122,11 +122,11 @@ class MemoryWalk(Panel):
             f'style="background:#fff;font-size:14px;font-family:sans-serif">{"".join(parts)}</svg>'
         )
 
-    def _owners(self, record: Step) -> list[int]:
+    def _owners(self, record: Walk) -> list[int]:
         """The channel of the number at each offset."""
         owner = [0] * prod(record.shape)
         for index in np.ndindex(*record.shape):
-            owner[layouts.offset(index, record.strides)] = index[1]
+            owner[layout.offset(index, record.strides)] = index[1]
         return owner
 
 

@@ -1,4 +1,4 @@
-"""What tests and `refresh.py` know about the lessons as files: their cells, their exercises, their canonical form."""
+"""What tests and `refresh` know about the lessons as files: their cells, their exercises, their canonical form."""
 
 import copy
 import re
@@ -16,14 +16,17 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def read(path: Path) -> NotebookNode:
+    """The lesson in this file."""
     return nbformat.read(path, as_version=4)
 
 
 def tags(cell: NotebookNode) -> list[str]:
+    """The tags of a cell."""
     return cell.metadata.get("tags", [])
 
 
 def code_cells(lesson: NotebookNode) -> list[NotebookNode]:
+    """The code cells of a lesson, in order."""
     return [cell for cell in lesson.cells if cell.cell_type == "code"]
 
 
@@ -106,5 +109,6 @@ def canonical(lesson: NotebookNode) -> NotebookNode:
 
 
 def write(lesson: NotebookNode, path: Path) -> None:
+    """Store the lesson. Raises nbformat's ValidationError for what is no notebook."""
     nbformat.validate(lesson)
     path.write_text(nbformat.writes(lesson).rstrip() + "\n", encoding="utf-8", newline="\n")

@@ -12,7 +12,7 @@ from torch import nn
 
 from helpers import figures, models
 from helpers.figures import COLOURS, HATCHES, Picture
-from helpers.figures.memory import (
+from helpers.figures.step_memory import (
     LARGEST_B,
     PHASE_NAMES,
     crossover_sentence,

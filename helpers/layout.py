@@ -74,7 +74,7 @@ def offset(index: Sequence[int], strides: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True)
-class Step:
+class Walk:
     """One place in a batch (N, C, H, W): its index, and the way through the strides to its number in memory."""
 
     shape: tuple[int, ...]
@@ -99,7 +99,7 @@ class Step:
         )
 
 
-def step(shape: tuple[int, int, int, int], index: tuple[int, int, int, int], memory_format: str = "contiguous") -> Step:
+def walk(shape: tuple[int, int, int, int], index: tuple[int, int, int, int], memory_format: str = "contiguous") -> Walk:
     """Where the number at `index` lies in a batch of this shape: "contiguous" (NCHW) or "channels_last".
 
     The strides are those of a real tensor. Raises `Problem` for an index outside the shape.
@@ -111,4 +111,4 @@ def step(shape: tuple[int, int, int, int], index: tuple[int, int, int, int], mem
         raise Problem(f"shape is {shape} and index {tuple(index)}; both need four numbers: n, c, h, w.")
     index = tuple(whole_number(name, at, 0, size - 1) for name, at, size in zip("nchw", index, shape, strict=True))
     strides = torch.empty(shape, dtype=torch.uint8).to(memory_format=kind).stride()
-    return Step(shape, strides, index, memory_format)
+    return Walk(shape, strides, index, memory_format)

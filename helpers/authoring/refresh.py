@@ -1,7 +1,7 @@
 """Run lessons in clean kernels and store them with their outputs, in canonical form.
 
-    uv run python tests/refresh.py          all lessons
-    uv run python tests/refresh.py 01 04    some of them
+    uv run python -m helpers.authoring.refresh          all lessons
+    uv run python -m helpers.authoring.refresh 01 04    some of them
 
 A lesson that raises, or that writes a warning, is not stored.
 """
@@ -11,8 +11,9 @@ import sys
 import tempfile
 import time
 
-import lessons
 from nbclient.exceptions import CellExecutionError
+
+from helpers.authoring import lessons
 
 
 def refresh(path, folder) -> str | None:
@@ -30,6 +31,7 @@ def refresh(path, folder) -> str | None:
 
 
 def main(names: list[str]) -> int:
+    """Refresh the lessons whose names begin so; return the exit code."""
     chosen = [path for path in lessons.LESSONS if not names or any(path.name.startswith(name) for name in names)]
     if not chosen:
         print(f"No lesson is named {' or '.join(names)}. There are: {', '.join(p.stem for p in lessons.LESSONS)}.")

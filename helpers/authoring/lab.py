@@ -28,6 +28,8 @@ from urllib.parse import quote, urlsplit
 
 import nbformat
 
+from helpers.folders import ROOT
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 # Where Windows and macOS keep them, since they are seldom on PATH there.
 INSTALLED = (
@@ -47,7 +49,6 @@ QUIET = (
     "--disable-sync",
     "--no-first-run",
 )
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def find_chromium() -> str | None:
@@ -71,6 +72,7 @@ def why_not() -> str | None:
 
 
 def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -5,13 +5,13 @@ import importlib
 import inspect
 import pkgutil
 
-import lessons
 import numpy as np
 import pytest
 import torch
 import wrong_answers
 
 from helpers import check
+from helpers.authoring import lessons
 from helpers.check import Verdict
 
 EXERCISES = [exercise for path in lessons.LESSONS for exercise in lessons.exercises(path)]

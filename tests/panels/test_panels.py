@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import figures, layouts, models, panels
+from helpers import figures, layout, models, panels
 from helpers.memory import GPUS, trace
 from helpers.problems import Problem
 from helpers.shape_flow import shape_flow
@@ -279,7 +279,7 @@ def test_set_does_not_wait_and_ends_the_waiting():
 # ---------------------------------------------------------------------------------------------------- lesson 02
 
 
-@pytest.mark.parametrize("operation", layouts.OPERATIONS)
+@pytest.mark.parametrize("operation", layout.OPERATIONS)
 def test_layout_lab_says_what_torch_and_matplotlib_do(operation):
     lab = panels.LayoutLab()
     lab.set(operation=operation)
@@ -297,7 +297,7 @@ def test_layout_lab_says_what_torch_and_matplotlib_do(operation):
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_memory_walk_finds_every_number(memory_format):
-    walk = panels.MemoryWalk(memory_format=memory_format)
+    walk = panels.StrideWalk(memory_format=memory_format)
     kind = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[memory_format]
     batch = torch.arange(120).view(2, 3, 4, 5).to(memory_format=kind)
     memory = torch.as_strided(batch, (120,), (1,))
@@ -311,7 +311,7 @@ def test_memory_walk_finds_every_number(memory_format):
 
 @pytest.mark.parametrize("values", [{"n": 2}, {"c": 3}, {"h": -1}, {"w": 5}, {"memory_format": "NHWC"}, {"x": 1}])
 def test_memory_walk_refuses(values):
-    walk = panels.MemoryWalk()
+    walk = panels.StrideWalk()
     with pytest.raises(Problem, match="allowed is"):
         walk.set(**values)
 
@@ -319,16 +319,16 @@ def test_memory_walk_refuses(values):
 def test_layouts_refuse():
     for image in (torch.rand(2, 3), None, torch.rand(1, 3, 4, 5)):
         with pytest.raises(Problem):
-            layouts.layout(image, "image")
+            layout.layout(image, "image")
     for arguments in (
         (torch.rand(3, 4, 5), "image.T"),
         (torch.rand(3, 4, 5), None),
     ):
         with pytest.raises(Problem, match="allowed is"):
-            layouts.layout(*arguments)
+            layout.layout(*arguments)
     for shape, index in (((2, 3), (0, 0)), ((2, 3, 4, 5), (2, 0, 0, 0)), ((0, 3, 4, 5), (0, 0, 0, 0))):
         with pytest.raises(Problem):
-            layouts.step(shape, index)
+            layout.walk(shape, index)
 
 
 # ---------------------------------------------------------------------------------------------------- lesson 04
@@ -458,7 +458,7 @@ def test_an_error_of_the_tracer_is_shown_in_the_panel(monkeypatch):
 
     line = panels.StepTimeline()
     with monkeypatch.context() as patch:
-        patch.setattr("helpers.panels.memory.trace", fails)
+        patch.setattr("helpers.panels.step_memory.trace", fails)
         line.set(width=99)
     assert line.text == "This does not work: the layer <3> cannot be traced"
     assert 'role="alert"' in line._words.value and "&lt;3&gt;" in line._words.value
@@ -504,7 +504,7 @@ def test_a_slider_with_stops_follows_its_box_and_moves_it_only_by_hand():
     [(1, 0.25, "MiB"), (2**20, 1, "MiB"), (2**20 + 1, 1.5, "MiB"), (4_277_248, 6, "MiB"), (9 * 2**30, 12, "GiB")],
 )
 def test_the_scale_goes_in_steps_and_holds_what_it_must(n_bytes, end, unit):
-    ruler = figures.memory.scale(n_bytes)
+    ruler = figures.step_memory.scale(n_bytes)
     assert (ruler.texts[0], ruler.texts[-1], ruler.unit) == ("0", f"{end:g}", unit)
     assert n_bytes <= ruler.end == ruler.marks[-1]
 

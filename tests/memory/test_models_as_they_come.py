@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from test_memory import really
+from tools import really
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional as F

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision
-from test_memory import cnn, really
+from tools import cnn, really
 from torch import nn
 
 from helpers import memory, models

@@ -6,13 +6,12 @@ import re
 import shutil
 from urllib.parse import urlsplit
 
-import lab
-import lessons
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.authoring import lab, lessons
 from helpers.figures import tile_grid
 from helpers.folders import lessons_folder
 
@@ -303,7 +302,7 @@ STEPS = {
 }
 GALLERY = {
     "layout": ("panels.LayoutLab()", {"Operation": ("image.permute(1, 2, 0)", "image.reshape(H, W, C)")}),
-    "walk": ("panels.MemoryWalk()", {"w (column)": (4, 2), "n (image)": (1,), "Format": ("channels_last",)}),
+    "walk": ("panels.StrideWalk()", {"w (column)": (4, 2), "n (image)": (1,), "Format": ("channels_last",)}),
     "bar": ("panels.MemoryBar()", STEPS),
     "timeline": ("panels.StepTimeline()", STEPS),
 }

@@ -13,6 +13,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tools import cnn, problem, really
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
@@ -21,8 +22,7 @@ from helpers import models
 from helpers.folders import ROOT
 from helpers.memory import CATEGORIES, GPUS, crossover, limits, max_batch, measure, trace, tracer, watch
 from helpers.memory.cuda import rounded
-from helpers.memory.step import OPTIMIZERS, make_plan
-from helpers.problems import Problem
+from helpers.memory.step import OPTIMIZERS
 
 pytestmark = pytest.mark.filterwarnings("error")  # a trace warns of nothing
 
@@ -34,13 +34,6 @@ def wide() -> nn.Sequential:
     return nn.Sequential(
         nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
     )
-
-
-def cnn() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.3),
-        nn.Flatten(), nn.Linear(8 * 16 * 16, 10),
-    )  # fmt: skip
 
 
 def from_torchvision(name: str, **how):
@@ -71,23 +64,6 @@ def model(name: str) -> nn.Module:
 @cache
 def traced(name: str, optimizer: str = "adam", device: str = "cpu"):
     return trace(model(name), MODELS[name][1], BATCH, optimizer=optimizer, device=device)
-
-
-def really(network, sample_shape, batch_size, num_classes=None, loss=F.cross_entropy, optimizer="adam",
-           precision="fp32", accumulate=1, checkpoint=False, example=None, inference=False):  # fmt: skip
-    """The same step on a real copy of the model, with real tensors, watched by the same ledger."""
-    plan = make_plan(
-        network, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, None,
-        example, inference, "cpu",
-    )  # fmt: skip
-    with tracer.as_found():
-        return tracer.record(copy.deepcopy(network), plan)
-
-
-def problem(call) -> str:
-    with pytest.raises(Problem) as caught:
-        call()
-    return str(caught.value)
 
 
 def size_of(tensors) -> int:

@@ -1,0 +1,42 @@
+"""What tests of several rooms share."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from helpers.memory import tracer
+from helpers.memory.step import make_plan
+from helpers.problems import Problem
+
+SHAPES = st.lists(st.integers(0, 7), min_size=0, max_size=5).map(tuple)
+DTYPES = st.sampled_from([torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64])
+
+
+def problem(call) -> str:
+    """The message of the `Problem` that `call` raises."""
+    with pytest.raises(Problem) as caught:
+        call()
+    assert caught.value._render_traceback_() == [f"Problem: {caught.value}"]  # a learner sees no traceback
+    return str(caught.value)
+
+
+def cnn() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.3),
+        nn.Flatten(), nn.Linear(8 * 16 * 16, 10),
+    )  # fmt: skip
+
+
+def really(network, sample_shape, batch_size, num_classes=None, loss=F.cross_entropy, optimizer="adam",
+           precision="fp32", accumulate=1, checkpoint=False, example=None, inference=False):  # fmt: skip
+    """The same step on a real copy of the model, with real tensors, watched by the same ledger."""
+    plan = make_plan(
+        network, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, None,
+        example, inference, "cpu",
+    )  # fmt: skip
+    with tracer.as_found():
+        return tracer.record(copy.deepcopy(network), plan)
