@@ -40,7 +40,7 @@ from helpers import models  # noqa: E402
 from helpers.memory import GPUS, Trace, max_batch, measure, trace  # noqa: E402
 from helpers.memory.cuda import rounded  # noqa: E402
 from helpers.memory.records import PHASES  # noqa: E402
-from helpers.memory.step import Watcher, make_plan, prepare, train  # noqa: E402
+from helpers.memory.step import Listener, make_plan, prepare, train  # noqa: E402
 from helpers.units import GIB  # noqa: E402
 
 MARGIN = 15  # seconds, for the imports before the rows and the summary after them
@@ -464,7 +464,7 @@ def train_for(count: int, model: str, sample_shape: tuple[int, ...], batch_size:
     on_gpu = copy.deepcopy(build(model)).to("cuda")
     optimizer = prepare(on_gpu, plan)
     for _ in range(count):
-        train(on_gpu, plan, optimizer, None, "cuda", Watcher())
+        train(on_gpu, plan, optimizer, None, "cuda", Listener())
     torch.cuda.synchronize()
 
 

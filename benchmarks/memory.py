@@ -30,13 +30,13 @@ import torch
 import torchvision
 from gpu import deep_cnn
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 
 from helpers import models
 from helpers.memory import trace
 from helpers.memory.step import make_plan
+from helpers.memory.torch_private import FakeTensorMode
 from helpers.memory.tracer import as_found, fake_copy, record
 from helpers.units import MIB
 

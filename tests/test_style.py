@@ -59,6 +59,50 @@ def test_modules_import_from_below_and_not_in_a_circle():
             del imports[name]
 
 
+TORCH_PRIVATE = ROOT / "helpers" / "memory" / "torch_private.py"
+UNTIL_THEY_FOLLOW = {"cuda.py", "gpus.py", "as_cuda.py"}
+
+
+def private(name: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+
+
+def own_names(tree: ast.AST) -> set[str]:
+    """Names that this module itself gives: functions, classes, variables, attributes."""
+    given = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    stored = [node for node in ast.walk(tree) if isinstance(getattr(node, "ctx", None), ast.Store)]
+    return given | {getattr(node, "id", None) or getattr(node, "attr", "") for node in stored}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The outermost packages that a module imports from."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {getattr(node, "module", None) or node.names[0].name for node in nodes}
+    return {name.partition(".")[0] for name in names}
+
+
+def private_names(tree: ast.AST, own: set[str]) -> set[str]:
+    """Private names that a module takes from others: imported, or as an attribute of anything."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("helpers"):
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.Attribute) and node.attr not in own:
+            found.add(node.attr)
+    return {name for name in found if private(name)}
+
+
+def test_private_names_of_torch_stand_in_one_module():
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    own = set().union(*(own_names(tree) for path, tree in trees.items() if path != TORCH_PRIVATE))
+    assert len(private_names(trees[TORCH_PRIVATE], own)) > 10
+    for path, tree in trees.items():
+        if path != TORCH_PRIVATE and "torch" in imported(tree) and path.name not in UNTIL_THEY_FOLLOW:
+            assert not private_names(tree, own), f"{path.name}: put them into torch_private"
+
+
 def test_ground_floor_runs_where_there_is_only_torch():
     ground = [name for name, floor in FLOORS.items() if floor == 0]
     code = f"""

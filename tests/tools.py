@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F
 
 from helpers.memory import tracer
 from helpers.memory.step import make_plan
@@ -31,12 +30,8 @@ def cnn() -> nn.Sequential:
     )  # fmt: skip
 
 
-def really(network, sample_shape, batch_size, num_classes=None, loss=F.cross_entropy, optimizer="adam",
-           precision="fp32", accumulate=1, checkpoint=False, example=None, inference=False):  # fmt: skip
-    """The same step on a real copy of the model, with real tensors, watched by the same ledger."""
-    plan = make_plan(
-        network, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint, None,
-        example, inference, "cpu",
-    )  # fmt: skip
+def really(network, sample_shape, batch_size, **settings):
+    """The same step on a real copy of the model, with real tensors, watched by the same observer."""
+    plan = make_plan(network, sample_shape, batch_size, **settings, device="cpu")
     with tracer.as_found():
         return tracer.record(copy.deepcopy(network), plan)

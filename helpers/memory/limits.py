@@ -1,6 +1,6 @@
 """`max_batch`: the largest batch that fits, found by search, and the straight line's answer beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,12 +8,14 @@ from torch import nn
 
 from helpers.memory.any_batch import any_batch
 from helpers.memory.cuda import GPUS
-from helpers.memory.records import Trace
+from helpers.memory.records import Category, Trace
+from helpers.memory.step import checked, takes_settings
 from helpers.memory.tracer import trace
 from helpers.problems import Problem, one_of, whole_number
 from helpers.units import readable
 
 _MOST = 2**31
+_FIXED = (Category.PARAMETERS, Category.BUFFERS, Category.GRADIENTS, Category.OPTIMIZER_STATE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class MaxBatch:
         )
 
 
-def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settings: object) -> MaxBatch:
+@takes_settings
+def max_batch(
+    model: nn.Module, capacity: int | str, sample_shape: Sequence[int] | None = None, **settings: object
+) -> MaxBatch:
     """The largest batch size whose training step fits into `capacity` bytes.
 
     capacity: bytes, or the name of a GPU in `GPUS` for all its bytes (then its workspace is counted too). Leave room
@@ -51,13 +56,11 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
     A peak never falls as the batch grows, so two neighbours settle the exact answer: `any_batch` finds them, and each
     is traced by itself. Raises `Problem` as `trace` does.
     """
-    if "batch_size" in settings:
-        raise Problem("batch_size is what max_batch looks for; leave it out.")
     if isinstance(capacity, str):
         settings = {"gpu": one_of("capacity", capacity, tuple(GPUS))} | settings
         capacity = GPUS[capacity].capacity
     capacity = whole_number("capacity", capacity, 1)
-    every = whole_number("accumulate", settings.get("accumulate", 1), 1)
+    every = checked(settings, without=("batch_size",), why="is what max_batch looks for").accumulate
     quickly = any_batch(model, sample_shape, **settings)
 
     @cache
@@ -90,13 +93,14 @@ def max_batch(model: nn.Module, capacity: int | str, sample_shape=None, **settin
     )
 
 
-def crossover(model: nn.Module, sample_shape=None, **settings: object) -> int:
+@takes_settings
+def crossover(model: nn.Module, sample_shape: Sequence[int] | None = None, **settings: object) -> int:
     """The smallest batch size whose batch and activations weigh as much as parameters, gradients and optimizer state.
 
     Below it, what does not depend on the batch is the larger part; above it, the batch is. Each category counts with
     the most that it has during the step. sample_shape and settings: those of `trace`, without batch_size.
     """
-    every = whole_number("accumulate", settings.get("accumulate", 1), 1)
+    every = checked(settings, without=("batch_size",), why="is what crossover looks for").accumulate
     return crossover_of(any_batch(model, sample_shape, **settings), every)
 
 
@@ -105,8 +109,8 @@ def crossover_of(at: Callable[[int], Trace], every: int = 1) -> int:
 
     def below(micro: int) -> bool:
         most = at(micro * every).most
-        fixed = most["parameters"] + most["buffers"] + most["gradients"] + most["optimizer state"]
-        return most["batch"] + most["activations"] < fixed
+        fixed = sum(most[name] for name in _FIXED)
+        return most[Category.BATCH] + most[Category.ACTIVATIONS] < fixed
 
     return (_largest(below, start=64) + 1) * every
 

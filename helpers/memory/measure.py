@@ -2,16 +2,16 @@
 
 import copy
 import gc
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves
 
 from helpers.memory.cuda import rounded
-from helpers.memory.records import Trace
-from helpers.memory.step import Plan, SteadyScaler, Watcher, infer, make_plan, prepare, train
+from helpers.memory.records import Category, Trace
+from helpers.memory.step import Listener, Plan, checked, infer, make_plan, prepare, takes_settings, train
+from helpers.memory.torch_private import SteadyScaler, tree_leaves
 from helpers.memory.tracer import as_found, record
 from helpers.problems import Problem
 
@@ -21,46 +21,35 @@ COUNTERS = {
     "active": "active_bytes.all.peak",
     "reserved": "reserved_bytes.all.peak",
 }
-TENSORS = ("parameters", "gradients", "optimizer state")
+TENSORS = (Category.PARAMETERS, Category.GRADIENTS, Category.OPTIMIZER_STATE)
 _STEPS = 3
 
 
+@takes_settings
 def measure(
-    model: nn.Module,
-    sample_shape=None,
-    batch_size=None,
-    num_classes=None,
-    loss=F.cross_entropy,
-    optimizer="adam",
-    precision="fp32",
-    accumulate=1,
-    checkpoint=False,
-    *,
-    example=None,
-    inference=False,
+    model: nn.Module, sample_shape: Sequence[int] | None = None, batch_size: int | None = None, **settings: object
 ) -> Trace:
     """Run the training step that `trace` predicts on the current CUDA GPU, with a copy of the model.
 
-    Arguments as for `trace`. The record's `timeline` and `at_peak` come from real tensors on the GPU. `allocator` holds
-    CUDA's own counters of the third of three steps, in bytes: the peaks "allocated", "requested", "active" and
-    "reserved", the peak allocated during "forward", "backward" and "step", and "context", what the device holds beyond
-    the reserved bytes (other programs on that GPU are counted in). Beside them stand the real "parameters",
-    "gradients" and "optimizer state" on the GPU, tensor by tensor, each rounded up to 512 bytes.
+    Arguments as for `trace`, but gpu and device, which are those of this machine. The record's `timeline` and `at_peak`
+    come from real tensors on the GPU. `allocator` holds CUDA's own counters of the third of three steps, in bytes: the
+    peaks "allocated", "requested", "active" and "reserved", the peak allocated during "forward", "backward" and "step",
+    and "context", what the device holds beyond the reserved bytes (other programs on that GPU are counted in). Beside
+    them stand the real "parameters", "gradients" and "optimizer state" on the GPU, tensor by tensor, each rounded up to
+    512 bytes.
 
     What your own program holds on the GPU already is in CUDA's counters too, so call this before your training. Inputs
     and targets are zeros. With fp16 the optimizer steps even where a gradient overflows: else it would have no state.
 
     Raises `Problem` where there is no CUDA GPU, and as `trace` does; PyTorch's own OutOfMemoryError if it does not fit.
     """
+    checked(settings, without=("gpu", "device"), why="is what measure() runs on, the current CUDA GPU")
     if not torch.cuda.is_available():
         raise Problem(
             "measure() needs a CUDA GPU and this machine has none that PyTorch can use; trace() predicts the same "
             "record without one."
         )
-    plan = make_plan(
-        model, sample_shape, batch_size, num_classes, loss, optimizer, precision, accumulate, checkpoint,
-        example=example, inference=inference,
-    )  # fmt: skip
+    plan = make_plan(model, sample_shape, batch_size, **settings)
     with as_found():
         drawn = torch.cuda.get_rng_state()
         try:
@@ -79,26 +68,26 @@ def _tidy() -> None:
     torch.cuda.empty_cache()
 
 
-class _Phases(Watcher):
+class _Phases(Listener):
     """Reads CUDA's peaks phase by phase, and adds up the tensors that are said to be of a category."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.sizes: dict[str, dict[int, int]] = {}  # by category and address
-        self.made("parameters", list(model.parameters()))
+        self.sizes: dict[Category, dict[int, int]] = {}  # by category and address
+        self.made(Category.PARAMETERS, list(model.parameters()))
         self.phase = ""
         self.peaks: dict[str, dict[str, int]] = {}
 
-    def begins(self, phase: str) -> None:
+    def phase_begins(self, phase: str) -> None:
         self._read()
         self.phase = phase
 
-    def made(self, category: str, tensors: object) -> None:
+    def made(self, category: Category, tensors: object) -> None:
         for tensor in tree_leaves(tensors):
             if isinstance(tensor, Tensor) and tensor.is_cuda:
                 size = rounded(tensor.element_size() * tensor.numel())
                 self.sizes.setdefault(category, {})[tensor.data_ptr()] = size
 
-    def ends(self) -> None:
+    def gradients_gone(self) -> None:
         self._read()
         self.phase = ""
 

@@ -1,21 +1,65 @@
-"""What `trace` and `measure` give back."""
+"""The records of a training step: what is observed, and what `trace` and `measure` give back."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
 from helpers.units import exact_and_readable, readable
 
-#: What a byte of training memory can belong to, in the order in which figures stack them.
-CATEGORIES = (
-    "parameters",
-    "buffers",
-    "gradients",
-    "optimizer state",
-    "activations",
-    "batch",
-    "temporaries",
-    "workspace",
-)
+
+class Category(StrEnum):
+    """What a byte of training memory can belong to, in the order in which figures stack them."""
+
+    PARAMETERS = "parameters"
+    BUFFERS = "buffers"
+    GRADIENTS = "gradients"
+    OPTIMIZER_STATE = "optimizer state"
+    ACTIVATIONS = "activations"
+    BATCH = "batch"
+    TEMPORARIES = "temporaries"
+    WORKSPACE = "workspace"
+
+    __repr__ = str.__repr__  # a dictionary by category prints like one by name, and each name finds its entry
+
+
+CATEGORIES = tuple(Category)
 PHASES = ("forward", "backward", "step")
+
+
+class Moment(NamedTuple):
+    """One operation of a step, and the storages that came and went since the one before, by their ids."""
+
+    phase: str
+    layer: str
+    op: str
+    born: tuple[int, ...]
+    gone: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A tensor that autograd keeps for a layer."""
+
+    layer: str
+    what: str
+    number: int  #: the id of its storage
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What happened in one steady step, as plain facts: no model and no tensor stays alive through it."""
+
+    on_cuda: bool  #: whether the bytes are those of a GPU, where each storage is rounded up
+    sizes: dict[int, int]  #: bytes of each storage, by its id
+    labels: dict[int, Category]  #: of the storages; those without one are temporary
+    on_host: frozenset[int]  #: ids of what lies in the computer's own memory and takes none of the GPU's
+    began_with: tuple[int, ...]  #: ids of what was alive when the step began
+    moments: tuple[Moment, ...]
+    saved: tuple[Kept, ...]  #: of one micro-batch
+    corrections: tuple["Correction", ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import (
+
+from helpers.memory.torch_private import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     UnsupportedOperatorException,
+    steps_in_backward,
 )
-
 from helpers.problems import Problem
 
 MEASURE = "measure(...) on a GPU or watch() around your own step count it as it runs"
@@ -29,7 +30,7 @@ def refuse_what_has_no_trace(model: object) -> None:
                 f"{layer} has a forward that was put onto the object, as torch.compile(model.forward) does; a copy of "
                 "the model would run the original. Give the model as it was before."
             )
-        if any(getattr(parameter, "_post_accumulate_grad_hooks", None) for parameter in module.parameters(False)):
+        if any(map(steps_in_backward, module.parameters(False))):
             raise Problem(
                 f"{layer} has hooks on its parameters (register_post_accumulate_grad_hook), which a copy has not: an "
                 f"optimizer that steps during backward cannot be traced. {MEASURE}."

@@ -1,18 +1,20 @@
 """One training step, as everybody writes it: checked settings in, `train` carries it out and says what it does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from inspect import signature
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.checkpoint import checkpoint as run_again_in_backward
 
 from helpers.memory.cuda import GPUS
+from helpers.memory.records import Category
 from helpers.memory.refusals import refuse_what_has_no_trace
+from helpers.memory.torch_private import SteadyScaler, tree_leaves, tree_map_only
 from helpers.problems import Problem, one_of, whole_number
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -22,24 +24,78 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
 }
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+MOST_MICRO_BATCHES = 1024  # each one is traced, so more would take minutes
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One training step, checked: what `record` carries out."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a training step, each with its default and its check; `trace` describes them."""
+
+    loss: Callable[..., Tensor] = F.cross_entropy
+    optimizer: str | Callable = "adam"
+    precision: str = "fp32"
+    accumulate: int = 1
+    checkpoint: bool | Sequence[str] = False
+    gpu: str | None = None
+    example: tuple | None = None
+    inference: bool = False
+    device: str = "cuda"
+
+    def __post_init__(self) -> None:
+        one_of("precision", self.precision, tuple(PRECISIONS))
+        whole_number("accumulate", self.accumulate, 1, MOST_MICRO_BATCHES)
+        one_of("device", self.device, ("cuda", "cpu"))
+        if self.gpu is not None:
+            one_of("gpu", self.gpu, tuple(GPUS))
+        if not isinstance(self.inference, bool):
+            raise Problem(f"inference is {self.inference!r}; allowed is True or False. Give it as in inference=True.")
+        names = self.checkpoint if isinstance(self.checkpoint, list | tuple) else ()
+        if not (isinstance(self.checkpoint, bool | list | tuple) and all(isinstance(name, str) for name in names)):
+            raise Problem(f"checkpoint is {self.checkpoint!r}; allowed is True, False or a list of names of modules.")
+        if not callable(self.loss):
+            raise Problem(f"loss is {self.loss!r}; give a function of output and target, for example F.cross_entropy.")
+        if isinstance(self.loss, type):
+            name = self.loss.__name__
+            raise Problem(f"loss is the class {name}; give an object of it: loss={name}().")
+        if isinstance(self.optimizer, torch.optim.Optimizer):
+            kind = type(self.optimizer).__name__
+            raise Problem(
+                f"optimizer is a ready {kind}, which holds the model's own parameters; give a name, or a function of "
+                f"the parameters: optimizer=lambda parameters: torch.optim.{kind}(parameters)."
+            )
+        if not callable(self.optimizer):
+            one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+
+
+SETTINGS = tuple(setting.name for setting in fields(Settings))
+
+
+def checked(settings: Mapping[str, object], without: Sequence[str] = (), why: str = "") -> Settings:
+    """The settings by name, the others as they are by default. without: names that have no place here, and why not."""
+    allowed = [name for name in SETTINGS if name not in without]
+    for name in settings:
+        if name in without:
+            raise Problem(f"{name} {why}; leave it out.")
+        if name not in allowed:
+            raise Problem(f"there is no setting {name!r}; allowed are {', '.join(allowed)}.")
+    return Settings(**settings)
+
+
+def takes_settings(function: Callable) -> Callable:
+    """Show every setting in the function's signature, where it says ``**settings``."""
+    own = [one for one in signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    settings = list(signature(Settings).parameters.values())
+    function.__signature__ = signature(function).replace(parameters=own + settings)
+    return function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Settings):
+    """One training step, checked: what `train` carries out."""
 
     inputs: object  #: tensors on the meta device, in the form that the model takes
     target: object  #: likewise, or None
     batch_size: int
-    num_classes: int | None
-    loss: Callable[..., Tensor]
-    optimizer: str | Callable
-    precision: str
-    accumulate: int
-    checkpoint: bool | tuple[str, ...]
-    gpu: str | None
-    inference: bool
-    device: str
 
     def batch(self, device: str) -> tuple[object, object]:
         """A new micro-batch: zeros in the shapes of the plan."""
@@ -51,44 +107,21 @@ class Plan:
 
 
 def make_plan(
-    model, sample_shape=None, batch_size=None, num_classes=None, loss=F.cross_entropy, optimizer="adam",
-    precision="fp32", accumulate=1, checkpoint=False, gpu=None, example=None, inference=False, device="cuda",
-) -> Plan:  # fmt: skip
+    model: nn.Module, sample_shape: Sequence[int] | None = None, batch_size: int | None = None, **settings: object
+) -> Plan:
     """Check everything that `trace` and `measure` are given."""
     refuse_what_has_no_trace(model)
-    accumulate = whole_number("accumulate", accumulate, 1)
+    how = checked(settings)
     batch_size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
-    if num_classes is not None:
-        num_classes = whole_number("num_classes", num_classes, 1)
-    if (example is None) == (sample_shape is None):
+    if (how.example is None) == (sample_shape is None):
         raise Problem(
             "give either sample_shape, as in sample_shape=(3, 224, 224), or example, as in example=(inputs, target); "
-            f"{'neither was' if example is None else 'both were'} given."
+            f"{'neither was' if how.example is None else 'both were'} given."
         )
-    if not callable(loss):
-        raise Problem(f"loss is {loss!r}; give a function of output and target, for example F.cross_entropy.")
-    if isinstance(loss, type):
-        raise Problem(f"loss is the class {loss.__name__}; give an object of it: loss={loss.__name__}().")
-    if isinstance(optimizer, torch.optim.Optimizer):
-        kind = type(optimizer).__name__
-        raise Problem(
-            f"optimizer is a ready {kind}, which holds the model's own parameters; give a name, or a function of the "
-            f"parameters: optimizer=lambda parameters: torch.optim.{kind}(parameters)."
-        )
-    if not callable(optimizer):
-        one_of("optimizer", optimizer, tuple(OPTIMIZERS))
-    if isinstance(checkpoint, str) or not isinstance(checkpoint, bool | list | tuple):
-        raise Problem(f"checkpoint is {checkpoint!r}; allowed is True, False or a list of names of modules.")
-    if gpu is not None:
-        one_of("gpu", gpu, tuple(GPUS))
-    if example is None:
-        example = _example(model, sample_shape, batch_size or 32)
-    inputs, target, batch_size = _micro_batch(example, batch_size, accumulate)
-    return Plan(
-        inputs, target, batch_size, num_classes, loss, optimizer, one_of("precision", precision, tuple(PRECISIONS)),
-        accumulate, checkpoint if isinstance(checkpoint, bool) else tuple(checkpoint), gpu, bool(inference),
-        one_of("device", device, ("cuda", "cpu")),
-    )  # fmt: skip
+    example = _example(model, sample_shape, batch_size or 32) if how.example is None else how.example
+    inputs, target, batch_size = _micro_batch(example, batch_size, how.accumulate)
+    given = settings | {"example": None}  # its shapes are in inputs and target
+    return Plan(inputs=inputs, target=target, batch_size=batch_size, **given)
 
 
 def _each_once(make: Callable[[Tensor], Tensor], tensors: object) -> object:
@@ -141,31 +174,27 @@ def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tu
     return inputs, target, batch_size
 
 
-class Watcher:
-    """What `train` tells about itself. This one does not listen."""
+class Listener:
+    """What is told while steps run, each call in the order in which it comes. This one does not listen."""
 
-    def begins(self, phase: str) -> None:
+    def step_begins(self) -> None:
+        """A step begins."""
+
+    def phase_begins(self, phase: str) -> None:
         """forward, backward or step begins."""
 
-    def made(self, category: str, tensors: object) -> None:
+    def made(self, category: Category, tensors: object) -> None:
         """These tensors are of this category."""
 
     def saving(self) -> AbstractContextManager:
         """Entered around everything for which autograd keeps tensors."""
         return nullcontext()
 
-    def ends(self) -> None:
-        """The gradients are gone; what is alive now is alive between two steps."""
+    def gradients_gone(self) -> None:
+        """zero_grad() is done; what is alive now is alive between two steps, but for the names of the loop."""
 
-
-class SteadyScaler(torch.amp.GradScaler):
-    """PyTorch's own scaler, but a gradient that overflows does not skip the step.
-
-    Fake gradients have no values to ask, and a real step that is skipped would leave the optimizer without state.
-    """
-
-    def _maybe_opt_step(self, optimizer, optimizer_state, *args, **kwargs):
-        return optimizer.step(*args, **kwargs)
+    def step_ends(self) -> None:
+        """The step is over, and its names are gone."""
 
 
 def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
@@ -215,9 +244,9 @@ def train(
     model: nn.Module,
     plan: Plan,
     optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler | None,
+    scaler: SteadyScaler | None,
     device: str,
-    watcher: Watcher,
+    listener: Listener,
 ) -> None:
     """One step: every micro-batch forward and backward, then `optimizer.step()` and `zero_grad()`.
 
@@ -225,49 +254,48 @@ def train(
     """
     for _ in range(plan.accumulate):
         held = loss = None  # the old micro-batch goes before the new one is made
-        watcher.begins("forward")
-        with watcher.saving():
-            held, loss = _loss(model, plan, device, watcher)
-        watcher.begins("backward")
+        listener.phase_begins("forward")
+        with listener.saving():
+            held, loss = _loss(model, plan, device, listener)
+        listener.phase_begins("backward")
         if plan.accumulate > 1:
             loss = loss / plan.accumulate
         (loss if scaler is None else scaler.scale(loss)).backward()
-        watcher.made("gradients", [parameter.grad for parameter in model.parameters()])
-    watcher.begins("step")
+        listener.made(Category.GRADIENTS, [parameter.grad for parameter in model.parameters()])
+    listener.phase_begins("step")
     if scaler is None:
         optimizer.step()
     else:
         scaler.step(optimizer)
         scaler.update()
-        watcher.made("optimizer state", [scaler._scale, scaler._growth_tracker])
-    watcher.made("optimizer state", [list(state.values()) for state in optimizer.state.values()])
+        listener.made(Category.OPTIMIZER_STATE, scaler.state)
+    listener.made(Category.OPTIMIZER_STATE, [list(state.values()) for state in optimizer.state.values()])
     optimizer.zero_grad()
-    watcher.ends()
+    listener.gradients_gone()
     del held, loss
 
 
-def infer(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> None:
+def infer(model: nn.Module, plan: Plan, device: str, listener: Listener) -> None:
     """The forward pass alone, without gradients."""
-    watcher.begins("forward")
+    listener.phase_begins("forward")
     with torch.no_grad(), _autocast(plan, device):
-        held = _forward(model, plan, device, watcher)
-    watcher.ends()
+        held = _forward(model, plan, device, listener)
+    listener.gradients_gone()
     del held
 
 
-def _forward(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[object, object, object]:
+def _forward(model: nn.Module, plan: Plan, device: str, listener: Listener) -> tuple[object, object, object]:
     """A micro-batch through the model: output, inputs, target."""
     inputs, target = plan.batch(device)
-    watcher.made("batch", (inputs, target))
+    listener.made(Category.BATCH, (inputs, target))
     if isinstance(inputs, Mapping):
         return model(**inputs), inputs, target
     return (model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)), inputs, target
 
 
-def _loss(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[object, Tensor]:
+def _loss(model: nn.Module, plan: Plan, device: str, listener: Listener) -> tuple[object, Tensor]:
     with _autocast(plan, device):
-        output, inputs, target = _forward(model, plan, device, watcher)
-        _check_classes(plan, output)
+        output, inputs, target = _forward(model, plan, device, listener)
         loss = plan.loss(output) if target is None else plan.loss(output, target)
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
         given = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
@@ -278,17 +306,6 @@ def _loss(model: nn.Module, plan: Plan, device: str, watcher: Watcher) -> tuple[
 def _autocast(plan: Plan, device: str) -> AbstractContextManager:
     dtype = PRECISIONS[plan.precision]
     return nullcontext() if dtype is None else torch.autocast(device, dtype=dtype)
-
-
-def _check_classes(plan: Plan, output: object) -> None:
-    classes = plan.num_classes
-    if classes is None or plan.loss is not F.cross_entropy or not isinstance(output, Tensor):
-        return
-    if output.ndim < 2 or output.shape[1] != classes:
-        raise Problem(
-            f"num_classes={classes:,}, but the model's output is {tuple(output.shape)}; cross_entropy needs "
-            f"(B, {classes:,}). Give num_classes={output.shape[-1]:,} or change the last layer."
-        )
 
 
 def _blocks(model: nn.Module) -> list[str]:

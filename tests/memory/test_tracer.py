@@ -272,15 +272,15 @@ def test_saved_bytes_equal_the_hooks_of_a_real_run(name):
 @pytest.mark.parametrize("how", [{}, {"optimizer": "momentum"}, {"precision": "fp16"}, {"accumulate": 2}])
 def test_further_steps_equal_the_one_that_is_reported(how, monkeypatch):
     """The step is a steady one: three more change nothing, and its end is its beginning."""
-    reported, close = trace(cnn(), (3, 32, 32), 8, **how), tracer.Bookkeeper.closes
+    reported, end = trace(cnn(), (3, 32, 32), 8, **how), tracer.Observer.step_ends
 
     def go_on(self):
-        close(self)
+        end(self)
         self.steady = False
 
     assert reported.timeline[0].live["optimizer state"] == reported.timeline[-1].live["optimizer state"] > 0
     with monkeypatch.context() as patch:
-        patch.setattr(tracer.Bookkeeper, "closes", go_on)
+        patch.setattr(tracer.Observer, "step_ends", go_on)
         later = trace(cnn(), (3, 32, 32), 8, **how)
     assert (later.timeline, later.saved, later.requested) == (reported.timeline, reported.saved, reported.requested)
     with monkeypatch.context() as patch:  # a first step without state is seen not to be steady
@@ -962,8 +962,7 @@ BAD = {
     "size": ({"sample_shape": (4, 0)}, "each size in sample_shape is 0"),
     "batch 0": ({"batch_size": 0}, "batch_size is 0"),
     "batch 2.5": ({"batch_size": 2.5}, "batch_size is 2.5 (float)"),
-    "classes": ({"num_classes": 7}, "num_classes=7, but the model's output is (32, 3)"),
-    "classes as text": ({"num_classes": "7"}, "num_classes is '7'"),
+    "unknown": ({"colour": 3}, "there is no setting 'colour'; allowed are loss, optimizer, precision, accumulate, "),
     "loss": ({"loss": 3}, "loss is 3; give a function"),
     "loss of many": ({"loss": lambda output, target: output}, "the loss is a tensor (32, 3); backward() needs one"),
     "loss of nothing": ({"loss": lambda output, target: None}, "the loss is a NoneType"),
@@ -974,6 +973,10 @@ BAD = {
     "precision": ({"precision": "fp8"}, "precision is 'fp8'"),
     "accumulate": ({"batch_size": 10, "accumulate": 4}, "cannot be cut into accumulate=4 equal micro-batches"),
     "accumulate 0": ({"accumulate": 0}, "accumulate is 0"),
+    "accumulate without end": ({"accumulate": 2**40}, "allowed is a whole number from 1 to 1,024"),
+    "inference": ({"inference": "no"}, "inference is 'no'; allowed is True or False"),
+    "inference as a tensor": ({"inference": torch.ones(3)}, "allowed is True or False"),
+    "checkpoint of numbers": ({"checkpoint": [3]}, "checkpoint is [3]; allowed is True, False or a list of names"),
     "checkpoint": ({"checkpoint": "1"}, "checkpoint is '1'; allowed is True, False or a list"),
     "no blocks": ({"checkpoint": True}, "checkpoint=True looks for blocks"),
     "no such block": ({"checkpoint": ["7"]}, "checkpoint names '7', which this model does not have"),

@@ -1,0 +1,203 @@
+"""The `Observer`: a ledger that listens to a training step and writes down what happened as an `Observation`."""
+
+from collections import Counter
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from helpers.memory import cuda
+from helpers.memory.layers import Call, Layers
+from helpers.memory.ledger import Ledger, tensors_in
+from helpers.memory.records import Category, Kept, Moment, Observation
+from helpers.memory.step import Listener, Plan
+from helpers.memory.torch_private import schema, tree_leaves
+
+# From which result on an operation's results stay on the host, also when everything else is on a GPU: numbers that
+# are written out, as in torch.tensor(1.0), and the two random states of the memory-efficient attention.
+HOST_RESULTS = {"aten::lift_fresh": 0, "aten::_scaled_dot_product_efficient_attention": 2}
+# From which result on an operation's results are statistics, float32 on CUDA; on the CPU only beside float32 weights,
+# otherwise of the input's dtype. On fake tensors they always are of the input's dtype.
+STATISTICS = {"aten::native_batch_norm": 1, "aten::native_layer_norm": 1}
+# Losses whose one number keeps the storage of a number for each element: PyTorch makes the result in full and resizes
+# it (TORCH_META_FUNC in aten/src/ATen/native/Loss.cpp, for CPU and CUDA alike). Fake kernels do not.
+FULL_LOSSES = {"aten::mse_loss", "aten::smooth_l1_loss"}
+_NEVER = 10**9
+
+
+class Observer(Ledger, Listener):
+    """Learns during a step what each storage is; a storage's category then holds for its whole life.
+
+    So a gradient is one from the moment backward makes it. What autograd kept and nobody named is an activation; the
+    rest is temporary.
+
+    used: counts the corrections that were needed. fake: whether all tensors should be fake; then real parameters among
+    them are noted.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool = False):
+        super().__init__(device)
+        self.model, self.plan, self.used, self.fake = model, plan, used, fake
+        self.sizes: dict[int, int] = {}  #: bytes of each storage, by its id
+        self.labels: dict[int, Category] = {}
+        self.kept: set[int] = set()
+        self.saved: list[tuple[Call, int, tuple[int, ...], torch.dtype]] = []
+        self.on_host: set[int] = set()  #: ids of what lies in the computer's own memory, whatever the device
+        self.copies: dict[int, int | None] = {}  #: ids of copies in another dtype, and of what they were made from
+        self.sixteen_bit: set[int] = set()  #: ids of statistics that came in 16 bit
+        self.beside_float32: set[int] = set()  #: those of them whose layer has float32 weights
+        self.outsiders: dict[int, tuple[nn.Parameter, Tensor | None]] = {}  #: those, each with its gradient before
+        self.without_gradient: list[nn.Parameter] = []
+        self.began_with: set[int] = set()  #: what was alive when the step began
+        self.moments: list[Moment] = []  #: of the step
+        self.steady = True  # whether the step ended with as much as it began with: then the next will be the same
+        self._born: list[int] = []  # since the last moment
+        self._gone: list[int] = []
+        self.made(Category.PARAMETERS, list(model.parameters()))
+        self.made(Category.BUFFERS, [vars(module) for module in model.modules()])  # those that are attributes too
+        named = [*model.named_parameters(), *model.named_buffers()]
+        self.names = {self.see(tensor): name.rpartition(".")[2] for name, tensor in named}
+        self.layers = Layers(self)
+        self.layers.name(model)
+
+    # ---------------------------------------------------------------------------------- what the ledger tells
+
+    def born(self, number: int, size: int) -> None:
+        self.sizes[number] = size
+        self._born.append(number)
+
+    def gone(self, number: int, size: int) -> None:
+        self._gone.append(number)
+
+    def ran(self, operation, args: tuple, kwargs: dict, out: object) -> object:
+        name = schema(operation).name
+        for given in args if self.fake else ():
+            if type(given) is nn.Parameter and id(given) not in self.outsiders:
+                self.outsiders[id(given)] = given, given.grad
+        # Fake kernels make every gradient; the CPU's make those that are wanted.
+        if self.plan.device == "cpu" and name == "aten::native_batch_norm_backward":
+            out = tuple(part if wanted else None for part, wanted in zip(out, args[-1], strict=True))
+        for place, tensor in enumerate(tensors_in(out)):
+            number = self.see(tensor, made_from=(args, kwargs))
+            if number is not None:
+                self._remark(name, place, number, tensor, args)
+        self._mark(name.removeprefix("aten::"))
+        return out
+
+    def _mark(self, operation: str) -> None:
+        """Note that an operation is done: the moment at which live bytes are read."""
+        born, gone = tuple(self._born), tuple(sorted(self._gone))
+        self.moments.append(Moment(self.layers.phase, self.layers.now(), operation, born, gone))
+        self._born, self._gone = [], []
+
+    def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple) -> None:
+        """Note what is special about a result: a copy, on the host, or float32 where it has values or on a GPU."""
+        if self.fake and name in FULL_LOSSES and not tensor.ndim:
+            elements = torch.broadcast_shapes(args[0].shape, args[1].shape).numel()
+            self.sizes[number] = elements * tensor.itemsize
+        if name == "aten::_to_copy":
+            self.copies[number] = self.see(args[0], made_from=args)
+        if place >= HOST_RESULTS.get(name, _NEVER) and tensor.device.type == "cpu":
+            self.on_host.add(number)
+        if place >= STATISTICS.get(name, _NEVER) and tensor.itemsize == 2:
+            self.sixteen_bit.add(number)
+            if any(isinstance(given, Tensor) and given.dtype is torch.float32 for given in args[1:4]):
+                self.beside_float32.add(number)
+
+    # ------------------------------------------------------------------------------------ what the step tells
+
+    def step_begins(self) -> None:
+        self.saved, self.moments = [], []  # what was written down of the one before is forgotten
+        self._born, self._gone = [], []
+        self.began_with = self.alive
+
+    def phase_begins(self, phase: str) -> None:
+        self.layers.phase_begins(phase)
+
+    def made(self, category: Category, tensors: object) -> None:
+        if category is Category.GRADIENTS:
+            pairs = zip(self.model.parameters(), tensors, strict=True)
+            self.without_gradient = [parameter for parameter, gradient in pairs if gradient is None]
+        for tensor in tree_leaves(tensors):
+            number = self.see(tensor) if isinstance(tensor, Tensor) else None
+            if number is not None:
+                self.labels.setdefault(number, category)  # what was said first holds
+
+    def saving(self) -> AbstractContextManager:
+        write_down = not self.saved  # one micro-batch is enough
+        return torch.autograd.graph.saved_tensors_hooks(lambda t: self._keep(t, write_down), lambda t: t)
+
+    def _keep(self, tensor: Tensor, write_down: bool) -> Tensor:
+        """Autograd keeps this tensor for backward."""
+        number = self.see(tensor)
+        if number is not None:
+            self.kept.add(number)
+            if write_down:
+                call = self.layers.running[-1] if self.layers.running else Call(self.layers.outside)
+                self.saved.append((call, number, tuple(tensor.shape), tensor.dtype))
+        return tensor
+
+    def gradients_gone(self) -> None:
+        self._mark("zero_grad")
+
+    def step_ends(self) -> None:
+        before, now = (
+            Counter((self.labels.get(number), self.sizes[number]) for number in alive)
+            for alive in (self.began_with, self.alive)
+        )
+        self.steady = before == now
+
+    # ---------------------------------------------------------------------------------------- what is written
+
+    def observation(self) -> Observation:
+        """The last step as a record, without the model, its tensors or the plan."""
+        for number in self.kept | self.layers.recomputed:
+            self.labels.setdefault(number, Category.ACTIVATIONS)
+        on_cuda = self.plan.device == "cuda"
+        # What is 16 bit on fake tensors and float32 with values: here or on a GPU.
+        widened = self.sixteen_bit if on_cuda else self.beside_float32
+        seen = sorted({*self.began_with, *(number for moment in self.moments for number in moment.born)})
+        corrections, notes = cuda.remarks(
+            self.used + Counter({"numbers on the host": len(self.on_host)}), self.model, on_cuda
+        )
+        return Observation(
+            on_cuda=on_cuda,
+            sizes={number: self.sizes[number] * (2 if number in widened else 1) for number in seen},
+            labels={number: self.labels[number] for number in seen if number in self.labels},
+            on_host=frozenset(self.on_host.intersection(seen) if on_cuda else ()),
+            began_with=tuple(sorted(self.began_with)),
+            moments=tuple(self.moments),
+            saved=tuple(self._describe(*each, widened) for each in self.saved),
+            corrections=corrections,
+            notes=(*notes, *self._notes()),
+        )
+
+    def _describe(self, call: Call, number: int, shape: tuple[int, ...], dtype: torch.dtype, widened: set[int]) -> Kept:
+        dtype = torch.float32 if number in widened else dtype
+        name = str(dtype).removeprefix("torch.")
+        return Kept(call.layer, self._what(call, number, dtype, name), number, shape, name)
+
+    def _what(self, call: Call, number: int, dtype: torch.dtype, dtype_name: str) -> str:
+        """What a saved tensor is to its layer."""
+        if number in self.names:
+            return self.names[number]
+        if number in call.inputs or number in call.outputs:
+            return "input" if number in call.inputs else "output"
+        if number in self.copies:
+            source = self.copies[number]
+            copied = self.names.get(source, "input" if source in call.inputs else "what is computed inside")
+            return f"{dtype_name} copy of {copied}"
+        return {torch.bool: "mask", torch.int64: "indices"}.get(dtype, "computed inside")
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.outsiders:
+            notes.append(
+                f"{len(self.outsiders)} parameters that are used are not the model's, those of a loss, say; the "
+                "memory that they take is not counted."
+            )
+        if not self.plan.inference and not self.steady:
+            notes.append(
+                "More is alive after the step than before it: the model keeps tensors from one step to the next."
+            )
+        return notes

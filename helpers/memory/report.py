@@ -1,0 +1,51 @@
+"""From an `Observation` to a `Trace`: pure functions of a record."""
+
+from helpers.memory.cuda import CORRECTIONS, rounded, workspaces
+from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace
+
+OWNERS = (Category.PARAMETERS, Category.BUFFERS, Category.BATCH)  # who can hold what a layer keeps already
+
+
+def report(seen: Observation, batch_size: int, gpu: str | None = None) -> Trace:
+    """The trace of a step. gpu: a name from `GPUS`, whose cuBLAS workspace is counted too."""
+    moments, borrowed = seen.moments, [0] * len(seen.moments)
+    if gpu is not None:
+        borrowed = workspaces(gpu, [(moment.phase, moment.op) for moment in moments])
+    corrections = (*seen.corrections, *((CORRECTIONS["cuBLAS workspace"],) if any(borrowed) else ()))
+    timeline, requested = _replay(seen, borrowed)
+    return Trace(batch_size, timeline, _saved(seen), requested, corrections, seen.notes)
+
+
+def _replay(seen: Observation, borrowed: list[int]) -> tuple[tuple[Event, ...], int]:
+    """The bytes alive by category after each operation that changes them; and the most in all, before rounding."""
+    rounding = rounded if seen.on_cuda else int
+    live = dict.fromkeys(CATEGORIES, 0)
+    asked = requested = 0
+    events: list[Event] = []
+
+    def count(numbers: tuple[int, ...], sign: int) -> None:
+        nonlocal asked
+        for number in numbers:
+            if number not in seen.on_host:
+                asked += sign * seen.sizes[number]
+                live[seen.labels.get(number, Category.TEMPORARIES)] += sign * rounding(seen.sizes[number])
+
+    count(seen.began_with, 1)
+    for moment, workspace in zip(seen.moments, borrowed, strict=True):
+        count(moment.born, 1)
+        count(moment.gone, -1)
+        live[Category.WORKSPACE] = workspace
+        requested = max(requested, asked + workspace)
+        if not events or events[-1].phase != moment.phase or events[-1].live != live:
+            events.append(Event(moment.phase, moment.layer, moment.op, dict(live)))
+    return tuple(events), requested
+
+
+def _saved(seen: Observation) -> tuple[Saved, ...]:
+    owners = {number: str(label) for number, label in seen.labels.items() if label in OWNERS}
+    rows = []
+    for kept in seen.saved:
+        shared_with = owners.get(kept.number, "")
+        rows.append(Saved(kept.layer, kept.what, kept.shape, kept.dtype, seen.sizes[kept.number], shared_with))
+        owners.setdefault(kept.number, kept.layer)
+    return tuple(rows)

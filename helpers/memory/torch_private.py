@@ -1,0 +1,68 @@
+"""Every private name of PyTorch that the course uses, so that an upgrade has one address.
+
+The course's own names are on the left; nothing else under `helpers` knows those on the right.
+"""
+
+import torch
+from torch import Tensor
+from torch._subclasses import fake_tensor
+from torch.nn.modules import batchnorm, conv
+from torch.utils import _python_dispatch, _pytree
+
+FakeTensorMode, FakeCopyMode = fake_tensor.FakeTensorMode, fake_tensor.FakeCopyMode
+DataDependentOutputException = fake_tensor.DataDependentOutputException
+DynamicOutputShapeException = fake_tensor.DynamicOutputShapeException
+UnsupportedOperatorException = fake_tensor.UnsupportedOperatorException
+FAKE_TENSOR_LOG = fake_tensor.__name__  #: the logger of fake tensors
+STOPS_EARLY = "_StopRecomputationError"  #: the kind of error with which checkpoint() ends its second run
+
+TorchDispatchMode, no_modes = _python_dispatch.TorchDispatchMode, _python_dispatch._disable_current_modes
+tree_leaves, tree_map_only = _pytree.tree_leaves, _pytree.tree_map_only
+BatchNorm, Convolution = batchnorm._BatchNorm, conv._ConvNd
+
+DispatchKey, DispatchKeySet = torch._C.DispatchKey, torch._C.DispatchKeySet
+without_dispatch_keys = torch._C._ExcludeDispatchKeyGuard
+has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key  #: (operator's name, key's name) -> bool
+onednn_is_on, switch_onednn = torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled
+attention_choice = torch._fused_sdp_choice
+flash_attention = torch.ops.aten._scaled_dot_product_flash_attention
+flash_attention_of_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+efficient_attention = torch.ops.aten._scaled_dot_product_efficient_attention
+attention_in_steps = torch.ops.aten._scaled_dot_product_attention_math
+next_node_number = torch.autograd._get_sequence_nr  #: of the autograd node that forward makes next
+
+
+def running_node_number() -> int | None:
+    """The number of the autograd node that runs now, in the order in which forward made them; None outside backward."""
+    node = torch._C._current_autograd_node()
+    return None if node is None else node._sequence_nr()
+
+
+def storage_key(tensor: Tensor) -> int:
+    """What two tensors have in common if they look at the same storage, for as long as it lives."""
+    return tensor.untyped_storage()._cdata
+
+
+def schema(operation: torch._ops.OpOverload) -> torch._C.FunctionSchema:
+    """Name and arguments of an operation: ``.name`` is "aten::addmm", ``.arguments`` have names."""
+    return operation._schema
+
+
+def steps_in_backward(parameter: Tensor) -> bool:
+    """Whether hooks run as soon as this parameter's gradient is there."""
+    return bool(getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
+class SteadyScaler(torch.amp.GradScaler):
+    """PyTorch's own scaler, but a gradient that overflows does not skip the step.
+
+    Fake gradients have no values to ask, and a real step that is skipped would leave the optimizer without state.
+    """
+
+    def _maybe_opt_step(self, optimizer, optimizer_state, *args, **kwargs):
+        return optimizer.step(*args, **kwargs)
+
+    @property
+    def state(self) -> list[Tensor]:
+        """What the scaler keeps from step to step."""
+        return [self._scale, self._growth_tracker]
