@@ -1,5 +1,10 @@
 """`any_batch`: what it replays equals what `trace` finds, and it steps back where sizes are no straight lines in B."""
 
+import gc
+import weakref
+from dataclasses import FrozenInstanceError
+from types import ModuleType
+
 import pytest
 import torch
 import torchvision
@@ -7,7 +12,9 @@ from tools import cnn, really
 from torch import nn
 
 from helpers import memory, models
-from helpers.memory import any_batch, trace
+from helpers.memory import any_batch, trace, tracer
+from helpers.memory.records import Category, Correction, Kept, Moment, Observation
+from helpers.memory.step import make_plan
 from helpers.problems import Problem
 
 MODELS = {
@@ -38,6 +45,42 @@ def test_a_replayed_batch_equals_its_trace(name, how):
     assert at.__name__ == "replayed"
     for batch_size in (4, 100, 1000):
         assert at(batch_size) == trace(model, sample_shape, batch_size, **how)
+
+
+def reachable(thing: object) -> list[object]:
+    """Everything that a record keeps alive."""
+    found, left = {}, [thing]
+    while left:
+        each = left.pop()
+        if id(each) not in found and not isinstance(each, type | ModuleType):
+            found[id(each)] = each
+            left += gc.get_referents(each)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("how", SETTINGS, ids=str)
+def test_an_observation_keeps_facts_alone(how):
+    seen = tracer.fake_run(cnn(), make_plan(cnn(), (3, 32, 32), 8, **how))
+    kinds = {type(each) for each in reachable(seen)}
+    facts = {Observation, Moment, Kept, Correction, Category, dict, tuple, frozenset, str, int, bool}
+    assert Moment in kinds and kinds <= facts
+    with pytest.raises(FrozenInstanceError):
+        seen.sizes = {}
+
+
+def test_no_fake_model_outlives_its_run(monkeypatch):
+    copies = []
+
+    def copied(*given):
+        copies.append(weakref.ref(twin := copy_of(*given)))
+        return twin
+
+    copy_of = tracer.fake_copy
+    monkeypatch.setattr(tracer, "fake_copy", copied)
+    at = any_batch(cnn(), (3, 32, 32))
+    gc.collect()
+    assert at.__name__ == "replayed" and len(copies) == 3
+    assert [twin() for twin in copies] == [None] * 3
 
 
 class Pairs(nn.Module):

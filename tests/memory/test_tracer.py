@@ -1,12 +1,16 @@
 """The tracer on its own ground: against PyTorch's tracker, against real runs, against arithmetic by hand."""
 
 import copy
+import gc
+import json
 import logging
 import random
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from functools import cache
+from inspect import Parameter, signature
 
 import pytest
 import torch
@@ -15,14 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools import cnn, problem, really
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional as F
 
-from helpers import models
+from helpers import memory, models
 from helpers.folders import ROOT
-from helpers.memory import CATEGORIES, GPUS, crossover, limits, max_batch, measure, trace, tracer, watch
+from helpers.memory import CATEGORIES, GPUS, any_batch, crossover, limits, max_batch, measure, trace, tracer, watch
 from helpers.memory.cuda import rounded
-from helpers.memory.step import OPTIMIZERS
+from helpers.memory.records import Category
+from helpers.memory.step import OPTIMIZERS, SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("error")  # a trace warns of nothing
 
@@ -288,6 +293,15 @@ def test_further_steps_equal_the_one_that_is_reported(how, monkeypatch):
         assert trace(cnn(), (3, 32, 32), 8, **how) == reported
         patch.setattr(tracer, "STEPS", 1)
         assert trace(cnn(), (3, 32, 32), 8, **how).timeline != reported.timeline
+
+
+def test_categories_print_as_their_names_and_are_found_by_them():
+    t = traced("mlp")
+    parameters = size_of(model("mlp").parameters())
+    assert repr(t.at_peak).startswith(f"{{'parameters': {parameters}, 'buffers': 0, 'gradients': {parameters}, ")
+    assert t.most["optimizer state"] == t.most[Category.OPTIMIZER_STATE] > 0
+    assert f"{t.largest}" == str(t.largest) == "optimizer state" and repr(t.largest) == "'optimizer state'"
+    assert json.loads(json.dumps(t.at_peak)) == t.at_peak == dict(zip(CATEGORIES, t.at_peak.values(), strict=True))
 
 
 def test_layers_and_what_they_keep():
@@ -989,6 +1003,34 @@ BAD = {
 }
 
 
+WITH_SETTINGS = {
+    "trace": trace,
+    "measure": measure,
+    "any_batch": any_batch,
+    "crossover": crossover,
+    "max_batch": lambda network, sample_shape, **how: max_batch(network, 2**30, sample_shape, **how),
+}
+
+
+@pytest.mark.parametrize("name", WITH_SETTINGS)
+def test_every_door_knows_the_same_settings_and_refuses_others(name):
+    def ask(**how):
+        return problem(lambda: WITH_SETTINGS[name](models.mlp((4,), 5, 3), (4,), **how))
+
+    assert ask(colour=3).startswith("there is no setting 'colour'; allowed are loss, optimizer, precision, accumulate,")
+    assert "optimizer is 'lion'" in ask(optimizer="lion")
+    assert "accumulate is 1,099,511,627,776; allowed is a whole number from 1 to 1,024" in ask(accumulate=2**40)
+    shown = signature(getattr(memory, name)).parameters
+    assert [one for one in shown if shown[one].kind is Parameter.KEYWORD_ONLY] == list(SETTINGS)
+
+
+@pytest.mark.parametrize("how", [{"gpu": "T4"}, {"device": "cpu"}])
+def test_measure_takes_the_machine_as_it_is(how):
+    assert "is what measure() runs on, the current CUDA GPU; leave it out" in problem(
+        lambda: measure(models.mlp(), (1, 28, 28), **how)
+    )
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_settings_are_refused(name):
     how, expected = BAD[name]
@@ -1019,6 +1061,49 @@ def test_watch_finds_a_list_of_losses_that_keeps_every_graph():
         assert {b - a for a, b in zip(after, after[1:], strict=False)} == {hidden + log_softmax + loss_and_weight}
         kept.clear()
         assert book.bytes == 0  # what was there before, the model and the batch, is not counted
+
+
+def test_watch_takes_no_more_room_however_many_steps_it_sees():
+    network, x, y = models.mlp(), torch.zeros(64, 1, 28, 28), torch.zeros(64, dtype=torch.int64)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            F.cross_entropy(network(x), y).backward()
+            network.zero_grad()
+
+    with watch() as book:
+        steps(20)
+        tracemalloc.start()
+        steps(200)
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert grown < 200 * 1000  # bytes; a log takes 13,600 a step
+    assert book.bytes == 0 < book.peak
+
+
+HERE, THERE = torch.device("cpu"), torch.device("cuda", 1)
+DEVICES = {
+    None: (HERE, THERE), "cpu": (HERE,), "cpu:0": (HERE,), HERE: (HERE,), "cuda": (THERE,), "cuda:1": (THERE,),
+    THERE: (THERE,), "cuda:0": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=repr)
+def test_watch_counts_the_device_that_is_named(device):
+    with watch(device) as book:
+        tensor = torch.zeros(100)
+    assert book.bytes == (tensor.nbytes if HERE in DEVICES[device] else 0)
+    mode, book = FakeTensorMode(), watch(device)
+    fakes = [FakeTensor(mode, torch.empty(25, device="meta"), at) for at in (HERE, THERE)]
+    for fake in fakes:
+        book.see(fake)
+    assert book.bytes == 100 * len(DEVICES[device])
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "cuda:-1", 0, 3.5, True, [], torch.zeros(3)], ids=repr)
+def test_watch_refuses_what_is_no_device(device):
+    assert "allowed is the name of a device" in problem(lambda: watch(device))
 
 
 def test_watch_counts_back_to_nothing():
