@@ -3,18 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import FunctionType
 
 from torch import nn
 
 from helpers.memory.any_batch import any_batch
 from helpers.memory.cuda import GPUS
 from helpers.memory.records import Category, Trace
-from helpers.memory.step import checked, takes_settings
+from helpers.memory.step import MOST_MICRO_BATCHES, checked, takes_settings
 from helpers.memory.tracer import trace
 from helpers.problems import Problem, one_of, whole_number
 from helpers.units import readable
 
 _MOST = 2**31
+_PIB = 2**50
 _FIXED = (Category.PARAMETERS, Category.BUFFERS, Category.GRADIENTS, Category.OPTIMIZER_STATE)
 
 
@@ -59,7 +61,7 @@ def max_batch(
     if isinstance(capacity, str):
         settings = {"gpu": one_of("capacity", capacity, tuple(GPUS))} | settings
         capacity = GPUS[capacity].capacity
-    capacity = whole_number("capacity", capacity, 1)
+    capacity = whole_number("capacity", capacity, 1, _PIB)
     every = checked(settings, without=("batch_size",), why="is what max_batch looks for").accumulate
     quickly = any_batch(model, sample_shape, **settings)
 
@@ -106,6 +108,10 @@ def crossover(model: nn.Module, sample_shape: Sequence[int] | None = None, **set
 
 def crossover_of(at: Callable[[int], Trace], every: int = 1) -> int:
     """The crossover where the traces are at hand. at: what `any_batch` gives; every: its accumulate."""
+
+    if not isinstance(at, FunctionType):
+        raise Problem(f"at is a {type(at).__name__}; give the function that any_batch(model, sample_shape) gives.")
+    every = whole_number("every", every, 1, MOST_MICRO_BATCHES)
 
     def below(micro: int) -> bool:
         most = at(micro * every).most

@@ -81,7 +81,7 @@ class Saved:
     """One tensor that a layer keeps for backward."""
 
     layer: str
-    tensor: str  #: "input", "output", a parameter's name, "mask", "indices", "inner", "float16 copy of weight"
+    tensor: str  #: "input", "output", a parameter's name, "mask", "indices", "computed inside", "float16 copy of input"
     shape: tuple[int, ...]
     dtype: str
     bytes: int  #: of its storage

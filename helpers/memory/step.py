@@ -1,5 +1,6 @@
 """One training step, as everybody writes it: checked settings in, `train` carries it out and says what it does."""
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
@@ -142,8 +143,17 @@ def _example(model: nn.Module, sample_shape: object, batch_size: int) -> tuple[T
     sizes = tuple(whole_number("each size in sample_shape", size, 1) for size in sample_shape)
     dtypes = [p.dtype for p in model.parameters() if p.is_floating_point()]
     dtype = dtypes[0] if dtypes else torch.get_default_dtype()
-    target = torch.empty(batch_size, dtype=torch.int64, device="meta")
-    return torch.empty((batch_size, *sizes), dtype=dtype, device="meta"), target
+    return _without_bytes((batch_size, *sizes), dtype), _without_bytes((batch_size,), torch.int64)
+
+
+def _without_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    try:
+        return torch.empty(shape, dtype=dtype, device="meta")
+    except (RuntimeError, TypeError) as error:  # an overflow
+        shown = reprlib.repr(shape)
+        raise Problem(
+            f"a batch of the shape {shown} has more bytes than can be counted; give smaller sizes."
+        ) from error
 
 
 def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tuple[object, object, int]:
@@ -168,7 +178,7 @@ def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tu
 
     def shape_of(tensor: Tensor) -> Tensor:
         size = (micro, *tensor.shape[1:]) if tensor.ndim and len(tensor) == shown else tuple(tensor.shape)
-        return torch.empty(size, dtype=tensor.dtype, device="meta")
+        return _without_bytes(size, tensor.dtype)
 
     inputs, target = _each_once(shape_of, (inputs, target))
     return inputs, target, batch_size

@@ -836,11 +836,19 @@ def test_the_search_finds_any_threshold_from_any_start(threshold, start):
     assert min(asked) >= 1 and len(asked) < 50
 
 
+def test_crossover_of_refuses():
+    at = any_batch(models.mlp((4,), 5, 3), (4,))
+    assert limits.crossover_of(at) == crossover(models.mlp((4,), 5, 3), (4,))
+    assert "every is 0" in problem(lambda: limits.crossover_of(at, 0))
+    for other in (None, 3, int, at(8), models.mlp()):
+        assert "give the function that any_batch" in problem(lambda other=other: limits.crossover_of(other))
+
+
 def test_max_batch_refuses():
     network = models.mlp()
     assert "leave it out" in problem(lambda: max_batch(network, 2**20, (1, 28, 28), batch_size=4))
     assert "one of 'RTX 3070'" in problem(lambda: max_batch(network, "RTX 9999", (1, 28, 28)))
-    for capacity in (0, -1, 1.5, True, None):
+    for capacity in (0, -1, 1.5, True, None, 10**400):
         assert "capacity is" in problem(lambda capacity=capacity: max_batch(network, capacity, (1, 28, 28)))
 
 
@@ -977,6 +985,14 @@ BAD = {
     "batch 0": ({"batch_size": 0}, "batch_size is 0"),
     "batch 2.5": ({"batch_size": 2.5}, "batch_size is 2.5 (float)"),
     "unknown": ({"colour": 3}, "there is no setting 'colour'; allowed are loss, optimizer, precision, accumulate, "),
+    "no such size": (
+        {"sample_shape": (2**40, 2**40)},
+        "a batch of shape (32, 1099511627776, 1099511627776) has",
+    ),
+    "no such batch": (
+        {"batch_size": 2**62},
+        "a batch of shape (4611686018427387904, 4) has more bytes",
+    ),
     "loss": ({"loss": 3}, "loss is 3; give a function"),
     "loss of many": ({"loss": lambda output, target: output}, "the loss is a tensor (32, 3); backward() needs one"),
     "loss of nothing": ({"loss": lambda output, target: None}, "the loss is a NoneType"),
