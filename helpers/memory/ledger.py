@@ -1,7 +1,7 @@
 """Every storage, from its first tensor to its last: the account book under `trace`, `measure` and `watch`."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor
@@ -34,18 +34,18 @@ class Ledger(TorchDispatchMode):
     def alive(self) -> set[int]:
         return {number for number, *_ in self._live.values()}
 
-    def see(self, tensor: Tensor, made_from: object = ()) -> int | None:
+    def see(self, tensor: Tensor, made_from: Collection[int] = ()) -> int | None:
         """Enter the tensor's storage if it is new; return the storage's id, or None where it has no bytes here.
 
-        made_from: what an operation was given. A view of a tensor that is older than this ledger is not new.
+        made_from: keys of what an operation was given. A view of a tensor that is older than this ledger is not new.
         """
-        if not self._counts(tensor):
+        if tensor.is_meta if self.device is None else not self._is_here(tensor.device):
             return None
         storage = tensor.untyped_storage()
-        key, size = storage_key(tensor), storage.nbytes()
+        key, size = storage_key(storage), storage.nbytes()
         entry = self._live.get(key)
         if entry is None:
-            if not size or _among(key, made_from):
+            if not size or key in made_from:
                 return None
             return self._enter(key, weakref.ref(storage, lambda _: self._end(key)), size)
         number, reference, before = entry
@@ -54,11 +54,10 @@ class Ledger(TorchDispatchMode):
         self.gone(number, before)  # resized in place: the old one ends, a larger one begins
         return self._enter(key, reference, size)
 
-    def _counts(self, tensor: Tensor) -> bool:
-        if self.device is None:
-            return not tensor.is_meta
-        here = tensor.device
-        return here.type == self.device.type and (self.device.index is None or here.index in (None, self.device.index))
+    def _is_here(self, device: torch.device) -> bool:
+        return device.type == self.device.type and (
+            self.device.index is None or device.index in (None, self.device.index)
+        )
 
     def _enter(self, key: int, reference: weakref.ref, size: int) -> int:
         number = self.entered
@@ -82,8 +81,9 @@ class Ledger(TorchDispatchMode):
 
     def ran(self, operation, args: tuple, kwargs: dict, out: object) -> object:
         """An operation ran and gives `out`. Returns what its caller gets."""
+        made_from = keys_of((args, kwargs))
         for tensor in tensors_in(out):
-            self.see(tensor, made_from=(args, kwargs))
+            self.see(tensor, made_from)
         return out
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -103,10 +103,10 @@ def tensors_in(out: object) -> Iterator[Tensor]:
             yield from tensors_in(each)
 
 
-def _among(key: int, given: object) -> bool:
-    """Whether a storage belongs to one of the tensors that were given."""
-    tensors = (leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor) and leaf.layout is torch.strided)
-    return any(storage_key(tensor) == key for tensor in tensors)
+def keys_of(given: object) -> set[int]:
+    """The storages of what an operation is given, by their keys."""
+    leaves = (leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor) and leaf.layout is torch.strided)
+    return {storage_key(leaf.untyped_storage()) for leaf in leaves}
 
 
 def _device(device: object) -> torch.device | None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from helpers.memory import cuda
 from helpers.memory.layers import Call, Layers
-from helpers.memory.ledger import Ledger, tensors_in
+from helpers.memory.ledger import Ledger, keys_of, tensors_in
 from helpers.memory.records import Category, Kept, Moment, Observation
 from helpers.memory.step import Listener, Plan
 from helpers.memory.torch_private import schema, tree_leaves
@@ -77,10 +77,11 @@ class Observer(Ledger, Listener):
         # Fake kernels make every gradient; the CPU's make those that are wanted.
         if self.plan.device == "cpu" and name == "aten::native_batch_norm_backward":
             out = tuple(part if wanted else None for part, wanted in zip(out, args[-1], strict=True))
+        made_from = keys_of((args, kwargs))
         for place, tensor in enumerate(tensors_in(out)):
-            number = self.see(tensor, made_from=(args, kwargs))
+            number = self.see(tensor, made_from)
             if number is not None:
-                self._remark(name, place, number, tensor, args)
+                self._remark(name, place, number, tensor, args, made_from)
         self._mark(name.removeprefix("aten::"))
         return out
 
@@ -90,13 +91,13 @@ class Observer(Ledger, Listener):
         self.moments.append(Moment(self.layers.phase, self.layers.now(), operation, born, gone))
         self._born, self._gone = [], []
 
-    def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple) -> None:
+    def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple, made_from: set[int]) -> None:
         """Note what is special about a result: a copy, on the host, or float32 where it has values or on a GPU."""
         if self.fake and name in FULL_LOSSES and not tensor.ndim:
             elements = torch.broadcast_shapes(args[0].shape, args[1].shape).numel()
             self.sizes[number] = elements * tensor.itemsize
         if name == "aten::_to_copy":
-            self.copies[number] = self.see(args[0], made_from=args)
+            self.copies[number] = self.see(args[0], made_from)
         if place >= HOST_RESULTS.get(name, _NEVER) and tensor.device.type == "cpu":
             self.on_host.add(number)
         if place >= STATISTICS.get(name, _NEVER) and tensor.itemsize == 2:

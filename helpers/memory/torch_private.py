@@ -38,9 +38,9 @@ def running_node_number() -> int | None:
     return None if node is None else node._sequence_nr()
 
 
-def storage_key(tensor: Tensor) -> int:
-    """What two tensors have in common if they look at the same storage, for as long as it lives."""
-    return tensor.untyped_storage()._cdata
+def storage_key(storage: torch.UntypedStorage) -> int:
+    """The same for every look at one storage, for as long as it lives."""
+    return storage._cdata
 
 
 def schema(operation: torch._ops.OpOverload) -> torch._C.FunctionSchema:
