@@ -151,9 +151,7 @@ def _without_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")
     except (RuntimeError, TypeError) as error:  # an overflow
         shown = reprlib.repr(shape)
-        raise Problem(
-            f"a batch of the shape {shown} has more bytes than can be counted; give smaller sizes."
-        ) from error
+        raise Problem(f"a batch of shape {shown} has more bytes than can be counted; give smaller sizes.") from error
 
 
 def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tuple[object, object, int]:
