@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 from helpers import models  # noqa: E402
 from helpers.memory import GPUS, Trace, max_batch, measure, trace  # noqa: E402
-from helpers.memory.cuda import rounded  # noqa: E402
+from helpers.memory.gpus import rounded  # noqa: E402
 from helpers.memory.records import PHASES  # noqa: E402
 from helpers.memory.step import Listener, make_plan, prepare, train  # noqa: E402
 from helpers.units import GIB  # noqa: E402

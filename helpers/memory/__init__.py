@@ -20,7 +20,7 @@ nor its rounding and workspaces.
 """
 
 from helpers.memory.any_batch import any_batch
-from helpers.memory.cuda import GPUS
+from helpers.memory.gpus import GPUS
 from helpers.memory.ledger import Ledger as watch
 from helpers.memory.limits import MaxBatch, crossover, crossover_of, max_batch
 from helpers.memory.measure import measure

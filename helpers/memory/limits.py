@@ -8,7 +8,7 @@ from types import FunctionType
 from torch import nn
 
 from helpers.memory.any_batch import any_batch
-from helpers.memory.cuda import GPUS
+from helpers.memory.gpus import GPUS
 from helpers.memory.records import Category, Trace
 from helpers.memory.step import MOST_MICRO_BATCHES, checked, takes_settings
 from helpers.memory.tracer import trace

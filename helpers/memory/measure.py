@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from helpers.memory.cuda import rounded
+from helpers.memory.gpus import rounded
 from helpers.memory.records import Category, Trace
 from helpers.memory.step import Listener, Plan, checked, infer, make_plan, prepare, takes_settings, train
 from helpers.memory.torch_private import SteadyScaler, tree_leaves

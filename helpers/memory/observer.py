@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from helpers.memory import cuda
+from helpers.memory.as_cuda import remarks
 from helpers.memory.layers import Call, Layers
 from helpers.memory.ledger import Ledger, keys_of, tensors_in
 from helpers.memory.records import Category, Kept, Moment, Observation
@@ -158,7 +158,7 @@ class Observer(Ledger, Listener):
         # What is 16 bit on fake tensors and float32 with values: here or on a GPU.
         widened = self.sixteen_bit if on_cuda else self.beside_float32
         seen = sorted({*self.began_with, *(number for moment in self.moments for number in moment.born)})
-        corrections, notes = cuda.remarks(
+        corrections, notes = remarks(
             self.used + Counter({"numbers on the host": len(self.on_host)}), self.model, on_cuda
         )
         return Observation(

@@ -1,6 +1,7 @@
 """From an `Observation` to a `Trace`: pure functions of a record."""
 
-from helpers.memory.cuda import CORRECTIONS, rounded, workspaces
+from helpers.memory.as_cuda import CORRECTIONS
+from helpers.memory.gpus import rounded, workspaces
 from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace
 
 OWNERS = (Category.PARAMETERS, Category.BUFFERS, Category.BATCH)  # who can hold what a layer keeps already

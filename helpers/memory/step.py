@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as run_again_in_backward
 
-from helpers.memory.cuda import GPUS
+from helpers.memory.gpus import GPUS
 from helpers.memory.records import Category
 from helpers.memory.refusals import refuse_what_has_no_trace
 from helpers.memory.torch_private import SteadyScaler, tree_leaves, tree_map_only

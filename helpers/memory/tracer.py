@@ -6,13 +6,13 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.memory import cuda
+from helpers.memory.as_cuda import as_on_cuda, choose_foreach
 from helpers.memory.observer import Observer
 from helpers.memory.records import Category, Observation, Trace
 from helpers.memory.refusals import explain
@@ -28,7 +28,7 @@ from helpers.memory.torch_private import (
 )
 from helpers.problems import Problem
 
-_one_at_a_time = threading.RLock()  # what `cuda.as_on_cuda` puts in place holds for the whole process
+_one_at_a_time = threading.RLock()  # what `as_on_cuda` puts in place holds for the whole process
 STEPS = 4  # tried at most until a step ends with what it began with; one is enough for nearly every model
 
 
@@ -74,7 +74,7 @@ def fake_run(model: nn.Module, plan: Plan) -> Observation:
     with _one_at_a_time, as_found():
         fake = FakeTensorMode(allow_non_fake_inputs=True)
         twin = fake_copy(model, fake)
-        with fake, cuda.as_on_cuda(model, plan.gpu) if plan.device == "cuda" else nullcontext(Counter()) as used:
+        with fake, as_on_cuda(plan.gpu, plan.device == "cuda") as used:
             return observe(twin, plan, "cpu", used, fake=True)
 
 
@@ -158,7 +158,7 @@ def _train_until_steady(
     model: nn.Module, plan: Plan, optimizer: torch.optim.Optimizer, device: str, observer: Observer
 ) -> None:
     if plan.device == "cuda":
-        observer.used["foreach optimizer"] += cuda.choose_foreach(optimizer)
+        observer.used["foreach optimizer"] += choose_foreach(optimizer)
     scaler = SteadyScaler(device) if plan.precision == "fp16" else None
     if scaler is None:  # a scaler makes its own state in the first step, so that fp16 takes two steps anyhow
         observer.made(Category.OPTIMIZER_STATE, first_state(model, optimizer))

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from helpers.folders import ROOT
 from helpers.memory import GPUS, trace
-from helpers.memory.cuda import CORRECTIONS, rounded, workspaces
+from helpers.memory.as_cuda import CORRECTIONS
+from helpers.memory.gpus import rounded, workspaces
 
 pytestmark = pytest.mark.filterwarnings("error")
 

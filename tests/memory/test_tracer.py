@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from helpers import memory, models
 from helpers.folders import ROOT
 from helpers.memory import CATEGORIES, GPUS, any_batch, crossover, limits, max_batch, measure, trace, tracer, watch
-from helpers.memory.cuda import rounded
+from helpers.memory.as_cuda import as_on_cuda
+from helpers.memory.gpus import rounded
 from helpers.memory.records import Category
 from helpers.memory.step import OPTIMIZERS, SETTINGS
 
@@ -516,7 +517,7 @@ def test_the_next_random_numbers_are_the_same(how):
 def test_real_tensors_take_their_own_way_again():
     """While the corrections hold, they are seen; afterwards, nothing of them is."""
     before = dispatched()
-    with FakeTensorMode(), tracer.cuda.as_on_cuda(nn.Linear(1, 1)):
+    with FakeTensorMode(), as_on_cuda():
         during = dispatched()
     changed = [a != b for a, b in zip(before, during, strict=True)]
     assert changed == [True, True, False, False] + [True] * 4 + [False, True, False]
