@@ -2,18 +2,18 @@
 
 import copy
 import logging
-import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.memory.as_cuda import as_on_cuda, choose_foreach
 from helpers.memory.observer import Observer
+from helpers.memory.random_numbers import put_back_what_it_drew
 from helpers.memory.records import Category, Observation, Trace
 from helpers.memory.refusals import explain
 from helpers.memory.report import report
@@ -28,7 +28,10 @@ from helpers.memory.torch_private import (
 )
 from helpers.problems import Problem
 
-_one_at_a_time = threading.RLock()  # what `as_on_cuda` puts in place holds for the whole process
+_tracing = ContextVar("tracing", default=False)  # each thread has its own
+_sixteen_bit_alone = threading.RLock()  # where autocast ends, PyTorch forgets the 16 bit weights of every thread
+# The logger prints what `explain` says in a sentence.
+logging.getLogger(FAKE_TENSOR_LOG).addFilter(lambda record: not _tracing.get())
 STEPS = 4  # tried at most until a step ends with what it began with; one is enough for nearly every model
 
 
@@ -60,8 +63,9 @@ def trace(
     inference: True for the forward pass alone, without gradients, in eval mode.
     device: "cuda" predicts a CUDA GPU; "cpu" gives the same step as it is on the CPU, without any correction.
 
-    Hooks of the model run as well; what they put elsewhere, in a list of yours, say, are tensors without numbers. While
-    a trace runs, dropout and attention take CUDA's way in other threads too: the numbers are as good.
+    Hooks of the model run as well; what they put elsewhere, in a list of yours, say, are tensors without numbers. Other
+    threads see nothing of a trace, unless the model's own code draws from Python's or NumPy's shared random numbers:
+    then those that others draw meanwhile come again.
 
     Raises `Problem` for settings that are not allowed and for a model that cannot be traced; it names the layer.
     """
@@ -71,17 +75,20 @@ def trace(
 
 def fake_run(model: nn.Module, plan: Plan) -> Observation:
     """Run the plan on a copy of `model` that has no bytes."""
-    with _one_at_a_time, as_found():
+
+    def once() -> Observation:
         fake = FakeTensorMode(allow_non_fake_inputs=True)
         twin = fake_copy(model, fake)
         with fake, as_on_cuda(plan.gpu, plan.device == "cuda") as used:
             return observe(twin, plan, "cpu", used, fake=True)
 
+    with nullcontext() if plan.precision == "fp32" else _sixteen_bit_alone, as_found():
+        return put_back_what_it_drew(once)
+
 
 @contextmanager
 def as_found() -> Iterator[None]:
-    """Whatever modes are on, trace in plain ones; afterwards random numbers go on as if nothing had happened."""
-    drawn, drawn_by_numpy, drawn_by_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    """Whatever modes are on, trace in plain ones. All of this holds for this thread alone."""
     with ExitStack() as stack:
         stack.enter_context(no_modes())
         stack.enter_context(torch.inference_mode(False))
@@ -91,16 +98,11 @@ def as_found() -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device() != torch.device("cpu"):
             stack.enter_context(torch.device("cpu"))
-        log = logging.getLogger(FAKE_TENSOR_LOG)  # it prints what `explain` says in a sentence
-        level = log.level
-        log.setLevel(logging.CRITICAL)
+        outside = _tracing.set(True)
         try:
             yield
         finally:
-            log.setLevel(level)
-            random.setstate(drawn)
-            np.random.set_state(drawn_by_numpy)
-            torch.set_rng_state(drawn_by_torch)
+            _tracing.reset(outside)
 
 
 def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
