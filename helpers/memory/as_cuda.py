@@ -239,15 +239,14 @@ _GATES = (torch.sigmoid_, torch.sigmoid_, torch.tanh_, torch.sigmoid_)
 # aten/src/ATen/autocast_mode.h. Those of CUDA's that are not named here become float32, or are asked for a float32
 # result where they take a dtype.
 _SIXTEEN_BIT = {
-    "_convolution", "_cudnn_rnn", "_scaled_dot_product_flash_attention", "_thnn_fused_gru_cell",
-    "_thnn_fused_lstm_cell", "addmv", "addr", "chain_matmul", "convolution", "cudnn_convolution",
-    "cudnn_convolution_transpose", "einsum", "gru_cell", "linalg_multi_dot", "lstm_cell", "mv", "rnn_relu_cell",
-    "rnn_tanh_cell",
+    "_convolution", "_scaled_dot_product_flash_attention", "addmv", "addr", "chain_matmul", "convolution", "einsum",
+    "gru_cell", "linalg_multi_dot", "lstm_cell", "mv", "rnn_relu_cell", "rnn_tanh_cell",
 }  # fmt: skip
 _WIDEST = {
     "addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "grid_sampler", "index_put", "scatter_add", "tensordot",
     "vdot",
 }  # fmt: skip
+_NEEDS_FLOAT32 = ("fft_", "stft")  # the CPU has no other kernels
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -260,7 +259,7 @@ def _put_cudas_autocast() -> None:
             base, _, overload = name.removeprefix("aten::").partition(".")
             operation = getattr(getattr(torch.ops.aten, base), overload or "default")
             change = _cudas_way(base, operation, on_cpu) if on_cuda else None
-            if change or not on_cuda:
+            if change or not on_cuda and not base.startswith(_NEEDS_FLOAT32):
                 _instead(name)(_autocast(operation, change))
 
 

@@ -14,25 +14,27 @@ T = TypeVar("T")
 
 
 def put_back_what_it_drew(run: Callable[[], T]) -> T:
-    """Do `run()`; if it drew from the generators of Python, NumPy or PyTorch, give them their states of before.
+    """Do `run()`; if it drew from the generators of Python or NumPy, or seeded PyTorch's, give them back their states.
 
     Fake tensors draw nothing, but a model may, in Python code of its own. A generator that has moved may also have been
     moved by another thread, whose numbers must not come again: then `run` is done once more, and Python tells what this
     thread calls.
     """
-    before = _states()
+    before, torchs_before = _states(), torch.get_rng_state()
     try:
         return run()
     finally:
-        if _states() != before and _draws(run):
+        now = _states()
+        if now != before and _draws(run):
             random.setstate(before[0])
             np.random.set_state(before[1])
-            torch.set_rng_state(torch.frombuffer(bytearray(before[2]), dtype=torch.uint8))
+            if now[2] != before[2]:
+                torch.set_rng_state(torchs_before)
 
 
 def _states() -> tuple:
     name, key, *rest = np.random.get_state()
-    return random.getstate(), (name, tuple(key), *rest), torch.get_rng_state().numpy().tobytes()
+    return random.getstate(), (name, tuple(key), *rest), torch.initial_seed()
 
 
 def _draws(run: Callable[[], object]) -> bool:
