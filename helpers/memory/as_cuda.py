@@ -257,9 +257,11 @@ def _put_cudas_autocast() -> None:
         on_cuda, on_cpu = listed(name, "AutocastCUDA"), listed(name, "AutocastCPU")
         if name.startswith("aten::") and (on_cuda or on_cpu):
             base, _, overload = name.removeprefix("aten::").partition(".")
-            operation = getattr(getattr(torch.ops.aten, base), overload or "default")
+            operation = getattr(getattr(torch.ops.aten, base), overload or "default", None)
+            if operation is None:  # older PyTorch: one with named axes, which Python cannot call
+                continue
             change = _cudas_way(base, operation, on_cpu) if on_cuda else None
-            if change or not on_cuda and not base.startswith(_NEEDS_FLOAT32):
+            if change or not (on_cuda or base.startswith(_NEEDS_FLOAT32)):
                 _instead(name)(_autocast(operation, change))
 
 
@@ -316,7 +318,7 @@ def _widest(tensors: list[Tensor]) -> torch.dtype:
 
 
 def _ask_for_float32(operation: OpOverload, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-    """Give dtype=torch.float32 where the caller gave no dtype; it is the last argument of those that have a place."""
+    """Give dtype=torch.float32 where the caller gave no dtype; it is the last that has a place, or named."""
     names = [argument.name for argument in operation._schema.arguments]
     place = names.index("dtype")
     given = args[place] if place < len(args) else kwargs.get("dtype")
