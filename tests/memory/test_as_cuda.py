@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from helpers.folders import ROOT
 from helpers.memory import trace
-from helpers.memory.as_cuda import CORRECTIONS
+from helpers.memory.as_cuda import CORRECTIONS, as_on_cuda
 from helpers.memory.gpus import rounded
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -321,6 +322,30 @@ def test_the_layers_of_torch_take_the_kernel_too():
     batch = torch.zeros(3, 50, 16), None
     t = trace(network, example=batch, loss=lambda output: output.sum())
     assert "attention kernel" in names(t) and logsumexps(t) == [((3, 2, 64), "float32")]
+
+
+# ----------------------------------------------------------------------------------------------------------- LSTM
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"batch_first": True}, {"bias": False}, {"num_layers": 3}, {"bidirectional": True, "num_layers": 2},
+     {"proj_size": 3, "batch_first": True}, {"proj_size": 3, "bias": False, "bidirectional": True}],
+    ids=str,
+)  # fmt: skip
+def test_an_lstm_without_onednn_computes_what_pytorchs_does(how):
+    """In numbers, for the state that it starts from too; and no step is hidden in a kernel of the CPU's."""
+    network = nn.LSTM(6, 5, **how)
+    x = torch.randn(4, 7, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch tells once that oneDNN knows no projections
+        output, state = network(x)
+        again = network(x, state)
+    with as_on_cuda():
+        torch.testing.assert_close(network(x), (output, state))
+        torch.testing.assert_close(network(x, state), again)
+    ops = {event.op for event in trace(network, (7, 6), 4, loss=lambda output, target: output[0].sum()).timeline}
+    assert "mul" in ops and "mkldnn_rnn_layer" not in ops
 
 
 # ---------------------------------------------------------------------------------------------- what is reported
