@@ -98,7 +98,6 @@ def test_private_names_of_torch_stand_in_one_module():
     own = set().union(*(own_names(tree) for path, tree in trees.items() if path != TORCH_PRIVATE))
     assert len(private_names(trees[TORCH_PRIVATE], own)) > 10
     others = {path: tree for path, tree in trees.items() if path != TORCH_PRIVATE and "torch" in imported(tree)}
-    others = {path: tree for path, tree in others.items() if path.stem not in ("cuda", "gpus", "as_cuda")}  # not yet
     for path, tree in others.items():
         assert not private_names(tree, own), f"{path.name}: put them into torch_private"
 

@@ -12,14 +12,31 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch._C import DispatchKeySet
-from torch._ops import OpOverload
 from torch.library import Library, fallthrough_kernel
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from helpers.memory.gpus import GPUS
 from helpers.memory.records import Correction
+from helpers.memory.torch_private import (
+    AUTOCAST_OF_CPU,
+    BatchNorm,
+    Convolution,
+    DispatchKeySet,
+    OpOverload,
+    all_operations,
+    dispatch_key,
+    efficient_attention,
+    flash_attention,
+    give_thread_key,
+    has_kernel,
+    keys_below,
+    schema,
+    thread_has_key,
+    thread_leaves_key_out,
+    tree_leaves,
+    tree_map_only,
+    without_dispatch_keys,
+)
 from helpers.problems import Problem
 
 CORRECTIONS = {
@@ -97,8 +114,8 @@ def remarks(used: Counter, model: nn.Module, on_cuda: bool) -> tuple[tuple[Corre
     used["recurrent"] += sum(isinstance(module, nn.RNNBase) for module in modules)
     if on_cuda:
         used["rounding"] += 1
-        used["cuDNN BatchNorm"] += sum(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in modules)
-        used["convolution"] += sum(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
+        used["cuDNN BatchNorm"] += sum(isinstance(m, BatchNorm) and m.training for m in modules)
+        used["convolution"] += sum(isinstance(module, Convolution) for module in modules)
     corrections = tuple(correction for name, correction in CORRECTIONS.items() if on_cuda and used[name])
     return corrections, tuple(note for name, note in NOTES.items() if used[name])
 
@@ -121,13 +138,13 @@ def as_on_cuda(gpu: str | None = None, really: bool = True) -> Iterator[Counter]
     that were needed. A trace within a trace, from a hook, say, has its own. really: False lets everything go as it
     does on the CPU, within such a trace too.
     """
-    before, included = (_here.used, _here.gpu), torch._C._dispatch_tls_is_dispatch_key_included(_MODE)
+    before, included = (_here.used, _here.gpu), thread_has_key(_MODE)
     _here.used, _here.gpu = Counter(), gpu
-    torch._C._dispatch_tls_set_dispatch_key_included(_MODE, really)
+    give_thread_key(_MODE, really)
     try:
         yield _here.used
     finally:
-        torch._C._dispatch_tls_set_dispatch_key_included(_MODE, included)
+        give_thread_key(_MODE, included)
         _here.used, _here.gpu = before
 
 
@@ -137,17 +154,16 @@ def as_on_cuda(gpu: str | None = None, really: bool = True) -> Iterator[Counter]
 # this, and it can stay in place for good. `keys & _BELOW` is the way on to what PyTorch itself does.
 
 _MODE_NAME = "TESTING_ONLY_GenericMode"
-_MODE = torch._C._dispatch_key_parse(_MODE_NAME)
-_BELOW = torch._C._dispatch_keyset_full_after(_MODE)
-_AUTOCAST = torch._C.DispatchKey.AutocastCPU
-_ONLY_AUTOCAST = torch._C.DispatchKeySet(_AUTOCAST)
+_MODE = dispatch_key(_MODE_NAME)
+_BELOW = keys_below(_MODE)
+_ONLY_AUTOCAST = DispatchKeySet(AUTOCAST_OF_CPU)
 _pass_by, _kernels = Library("_", "IMPL"), Library("aten", "IMPL", _MODE_NAME)
 _pass_by.fallback(fallthrough_kernel, _MODE_NAME)
 
 
 def _autocasts() -> bool:
     """Whether autocast is on, and not one of its own kernels is running."""
-    return not torch._C._dispatch_tls_is_dispatch_key_excluded(_AUTOCAST)
+    return not thread_leaves_key_out(AUTOCAST_OF_CPU)
 
 
 def _instead(name: str) -> Callable[[Callable], Callable]:
@@ -187,13 +203,9 @@ def _attention(
         )
     _here.used["attention kernel"] += 1
     if half and (_here.gpu is None or GPUS[_here.gpu].compute_capability >= 8):
-        return aten._scaled_dot_product_flash_attention(
-            query, key, value, dropout_p, is_causal, return_debug_mask=False, scale=scale
-        )[0]
+        return flash_attention(query, key, value, dropout_p, is_causal, return_debug_mask=False, scale=scale)[0]
     learns = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
-    return aten._scaled_dot_product_efficient_attention(
-        query, key, value, None, learns, dropout_p, is_causal, scale=scale
-    )[0]
+    return efficient_attention(query, key, value, None, learns, dropout_p, is_causal, scale=scale)[0]
 
 
 @_instead("lstm.input")
@@ -252,9 +264,8 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
 def _put_cudas_autocast() -> None:
     """Where the autocast of CUDA does otherwise than that of the CPU, let CUDA's hold."""
-    listed = torch._C._dispatch_has_kernel_for_dispatch_key
-    for name in torch._C._dispatch_get_all_op_names():
-        on_cuda, on_cpu = listed(name, "AutocastCUDA"), listed(name, "AutocastCPU")
+    for name in all_operations():
+        on_cuda, on_cpu = has_kernel(name, "AutocastCUDA"), has_kernel(name, "AutocastCPU")
         if name.startswith("aten::") and (on_cuda or on_cpu):
             base, _, overload = name.removeprefix("aten::").partition(".")
             operation = getattr(getattr(torch.ops.aten, base), overload or "default", None)
@@ -271,7 +282,7 @@ def _cudas_way(base: str, operation: OpOverload, on_cpu: bool) -> Callable | Non
         return _refuse
     if base in _WIDEST:
         return _to(_widest)
-    if any(argument.name == "dtype" for argument in operation._schema.arguments):
+    if any(argument.name == "dtype" for argument in schema(operation).arguments):
         return _ask_for_float32
     if on_cpu:
         return None
@@ -285,9 +296,9 @@ def _autocast(operation: OpOverload, change: Callable | None) -> Callable:
         if not _autocasts():
             return operation.redispatch(keys & _BELOW, *args, **kwargs)
         if change is None:
-            return operation.redispatch((keys & _BELOW).remove(_AUTOCAST), *args, **kwargs)
+            return operation.redispatch((keys & _BELOW).remove(AUTOCAST_OF_CPU), *args, **kwargs)
         _here.used["autocast lists"] += 1
-        with torch._C._ExcludeDispatchKeyGuard(_ONLY_AUTOCAST):
+        with without_dispatch_keys(_ONLY_AUTOCAST):
             args, kwargs = change(operation, args, kwargs)
             return operation(*args, **kwargs)
 
@@ -319,7 +330,7 @@ def _widest(tensors: list[Tensor]) -> torch.dtype:
 
 def _ask_for_float32(operation: OpOverload, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     """Give dtype=torch.float32 where the caller gave no dtype; it is the last that has a place, or named."""
-    names = [argument.name for argument in operation._schema.arguments]
+    names = [argument.name for argument in schema(operation).arguments]
     place = names.index("dtype")
     given = args[place] if place < len(args) else kwargs.get("dtype")
     if given is None and args[0].dtype in _FLOATS:

@@ -61,4 +61,4 @@ def _draws(run: Callable[[], object]) -> bool:
 def _shared(function: object) -> bool:
     """Whether it is a method of a generator that all threads share."""
     owner = getattr(function, "__self__", None)
-    return owner is random._inst or owner is np.random.mtrand._rand or owner is torch.default_generator
+    return owner is random.random.__self__ or owner is np.random.rand.__self__ or owner is torch.default_generator

@@ -20,15 +20,20 @@ TorchDispatchMode, no_modes = _python_dispatch.TorchDispatchMode, _python_dispat
 tree_leaves, tree_map_only = _pytree.tree_leaves, _pytree.tree_map_only
 BatchNorm, Convolution = batchnorm._BatchNorm, conv._ConvNd
 
-DispatchKey, DispatchKeySet = torch._C.DispatchKey, torch._C.DispatchKeySet
+OpOverload = torch._ops.OpOverload
+DispatchKeySet, AUTOCAST_OF_CPU = torch._C.DispatchKeySet, torch._C.DispatchKey.AutocastCPU
 without_dispatch_keys = torch._C._ExcludeDispatchKeyGuard
 has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key  #: (operator's name, key's name) -> bool
-onednn_is_on, switch_onednn = torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled
-attention_choice = torch._fused_sdp_choice
+all_operations = torch._C._dispatch_get_all_op_names
+dispatch_key = torch._C._dispatch_key_parse  #: from its name
+keys_below = torch._C._dispatch_keyset_full_after
+thread_has_key, give_thread_key = (
+    torch._C._dispatch_tls_is_dispatch_key_included,
+    torch._C._dispatch_tls_set_dispatch_key_included,
+)
+thread_leaves_key_out = torch._C._dispatch_tls_is_dispatch_key_excluded
 flash_attention = torch.ops.aten._scaled_dot_product_flash_attention
-flash_attention_of_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 efficient_attention = torch.ops.aten._scaled_dot_product_efficient_attention
-attention_in_steps = torch.ops.aten._scaled_dot_product_attention_math
 next_node_number = torch.autograd._get_sequence_nr  #: of the autograd node that forward makes next
 
 
