@@ -180,7 +180,7 @@ def options(arguments) -> argparse.Namespace:
 def open_course(chosen: argparse.Namespace) -> int:
     """Everything after the options; returns the exit code. Raises `Problem`."""
     port = None if chosen.port is None else usable_port(chosen.port)
-    problems = environment.print_check()
+    problems = environment.print_findings()
     if chosen.check or any(problem.stops for problem in problems):
         if not chosen.check:
             print('The lessons cannot run like this; follow "what to do" above, then start again.', file=sys.stderr)
@@ -206,7 +206,7 @@ def main(arguments=None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a folder's name may not fit an old console
     if sys.version_info[:2] < environment.OLDEST_PYTHON:
-        environment.print_check()
+        environment.print_findings()
         return 1
     try:
         return open_course(chosen)

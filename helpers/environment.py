@@ -1,4 +1,4 @@
-"""The check of this environment: one line for each thing that the lessons need, with a remedy where it is missing.
+"""The report on this environment: one line for each thing that the lessons need, with a remedy where it is missing.
 
 Only the standard library is imported at the top, and only old syntax is used, so that a Python that is
 too old still comes far enough to say so.
@@ -25,7 +25,7 @@ INSTALL = (
 
 
 class Finding(NamedTuple):
-    """One line of the check. One with a remedy is a problem; with ``stops`` no lesson can be done before it."""
+    """One line of the report. One with a remedy is a problem; with ``stops`` no lesson can be done before it."""
 
     text: str
     remedy: str = ""
@@ -36,7 +36,7 @@ def dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def check_python() -> Iterator[Finding]:
+def inspect_python() -> Iterator[Finding]:
     found, oldest = dotted(sys.version_info[:3]), dotted(OLDEST_PYTHON)
     if sys.version_info[:2] >= OLDEST_PYTHON:
         yield Finding(f"Python {found} (needed: {oldest} or newer)")
@@ -45,7 +45,7 @@ def check_python() -> Iterator[Finding]:
         yield Finding(f"Python {found} is too old; the course needs {oldest} or newer", remedy)
 
 
-def check_packages() -> Iterator[Finding]:
+def inspect_packages() -> Iterator[Finding]:
     from importlib import metadata
 
     try:
@@ -78,7 +78,7 @@ def package_finding(needed) -> Finding:
     return Finding(f"{needed.name} {version} is outside the range {bounds}", remedy, stops=False)
 
 
-# Run in a process of its own: torch takes hundreds of MiB, and JupyterLab comes after this check in ours. A library
+# Run in a process of its own: torch takes hundreds of MiB, and JupyterLab comes after this report in ours. A library
 # that is damaged can also end the whole process.
 TORCH_PROBE = """
 import json
@@ -91,7 +91,7 @@ except Exception as error:
 """
 
 
-def check_torch() -> Iterator[Finding]:
+def inspect_torch() -> Iterator[Finding]:
     done = subprocess.run([sys.executable, "-c", TORCH_PROBE], capture_output=True, text=True)
     try:
         found = json.loads(done.stdout.strip().split("\n")[-1])
@@ -119,7 +119,7 @@ def torch_problem(kind: str, text: str) -> Finding:
     return Finding(f"torch and torchvision do not load ({kind}: {text})", remedy)
 
 
-def check_panels() -> Iterator[Finding]:
+def inspect_panels() -> Iterator[Finding]:
     from jupyter_core.paths import jupyter_path
     from jupyterlab_server.config import get_page_config
 
@@ -135,7 +135,7 @@ def check_panels() -> Iterator[Finding]:
         yield Finding("panels: JupyterLab has the part that draws them")
 
 
-def check_kernel() -> Iterator[Finding]:
+def inspect_kernel() -> Iterator[Finding]:
     from jupyter_client.kernelspec import KernelSpecManager
 
     def place_of(program: str) -> str:  # the folder: the Pythons of two environments may be links to one file
@@ -152,7 +152,7 @@ def check_kernel() -> Iterator[Finding]:
         yield Finding(text, f"delete or rename the folder {kernel.resource_dir}")
 
 
-def check_work_folder() -> Iterator[Finding]:
+def inspect_work_folder() -> Iterator[Finding]:
     from helpers import folders
 
     try:
@@ -164,7 +164,7 @@ def check_work_folder() -> Iterator[Finding]:
         yield Finding("your work folder can be written")
 
 
-def check_lessons() -> Iterator[Finding]:
+def inspect_lessons() -> Iterator[Finding]:
     from helpers import folders
 
     folder = folders.lessons_folder()
@@ -180,13 +180,13 @@ def check_lessons() -> Iterator[Finding]:
         yield Finding(text, "get the course folder again, whole, and install from inside it: `pip install -e .`")
 
 
-def check_photograph() -> Iterator[Finding]:
+def inspect_photograph() -> Iterator[Finding]:
     from matplotlib.cbook import get_sample_data
 
     yield file_finding("the photograph", get_sample_data("grace_hopper.jpg", asfileobj=False), "matplotlib")
 
 
-def check_digits() -> Iterator[Finding]:
+def inspect_digits() -> Iterator[Finding]:
     from importlib.util import find_spec
 
     # Found, not imported: loading scikit-learn takes seconds.
@@ -200,38 +200,38 @@ def file_finding(what: str, path, package: str) -> Finding:
     return Finding(f"{what}: missing in {package} ({path})", f"reinstall {package} with uv, pip or conda")
 
 
-CHECKS = (
-    check_python,
-    check_packages,
-    check_torch,
-    check_panels,
-    check_kernel,
-    check_work_folder,
-    check_lessons,
-    check_photograph,
-    check_digits,
+INSPECTIONS = (
+    inspect_python,
+    inspect_packages,
+    inspect_torch,
+    inspect_panels,
+    inspect_kernel,
+    inspect_work_folder,
+    inspect_lessons,
+    inspect_photograph,
+    inspect_digits,
 )
 
 
-def print_check() -> list[Finding]:
-    """Print every finding as soon as it is known; return the problems. A check that breaks hides none after it."""
-    # For the checks and for JupyterLab after them: this environment's kernels and extensions win over the user's.
+def print_findings() -> list[Finding]:
+    """Print every finding as soon as it is known; return the problems. One that breaks hides none after it."""
+    # For this report and for JupyterLab after them: this environment's kernels and extensions win over the user's.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     problems = []
-    for check in CHECKS:
+    for inspect in INSPECTIONS:
         try:
-            for finding in check():
+            for finding in inspect():
                 print(f"[{'problem' if finding.remedy else 'ok'}] {finding.text}", flush=True)
                 if finding.remedy:
                     print(f"    what to do: {finding.remedy}", flush=True)
                     problems.append(finding)
         except Exception as error:
-            subject = check.__name__.replace("check_", "").replace("_", " ")
-            problems.append(Finding(f"{subject}: cannot be checked ({type(error).__name__}: {error})", INSTALL))
+            subject = inspect.__name__.replace("inspect_", "").replace("_", " ")
+            problems.append(Finding(f"{subject}: cannot be inspected ({type(error).__name__}: {error})", INSTALL))
             print(f"[problem] {problems[-1].text}\n    what to do: {INSTALL}", flush=True)
     return problems
 
 
-def check() -> None:
-    """Print the check; for a lesson's cell, so a line that is well names no folder of this machine."""
-    print_check()
+def report() -> None:
+    """Print the findings; for a lesson's cell, so a line that is well names no folder of this machine."""
+    print_findings()

@@ -23,7 +23,7 @@ import pytest
 from helpers import course, environment, folders, problems
 
 ROOT = folders.ROOT
-# Loading the real pair takes longer than all the rest of a check, so only one test does; the other
+# Loading the real pair takes longer than all the rest of a report, so only one test does; the other
 # processes get this stand-in.
 STAND_IN_TORCH = """
 from types import SimpleNamespace as N
@@ -67,10 +67,10 @@ def lessons(tmp_path, monkeypatch):
 
 @pytest.fixture
 def started(lessons, monkeypatch):
-    """The list of JupyterLab's starts, of which none is real; the check is left out."""
+    """The list of JupyterLab's starts, of which none is real; the report is short."""
     starts = []
     monkeypatch.setattr(course, "run_lab", lambda *what: starts.append(what))
-    monkeypatch.setattr(environment, "CHECKS", (environment.check_python,))
+    monkeypatch.setattr(environment, "INSPECTIONS", (environment.inspect_python,))
     return starts
 
 
@@ -105,14 +105,14 @@ def only(findings):
     return finding
 
 
-# the check
+# the report
 
 
-def test_check_passes_here(lessons, capsys):
+def test_report_is_well_here(lessons, capsys):
     assert course.main(["--check"]) == 0
     said = capsys.readouterr().out
     assert "[problem]" not in said
-    assert said.count("[ok]") >= len(environment.CHECKS) + 8
+    assert said.count("[ok]") >= len(environment.INSPECTIONS) + 8
     for name in re.findall(r'"([a-z-]+)>=', (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[0]):
         assert f"[ok] {name} " in said
     assert "GPU found" in said
@@ -129,7 +129,7 @@ def test_old_python_can_read_the_module_and_hears_why(lessons, monkeypatch, caps
     for module in (course, environment, folders, problems):
         ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
     monkeypatch.setattr(environment, "OLDEST_PYTHON", (99, 0))
-    monkeypatch.setattr(environment, "CHECKS", (environment.check_python, environment.check_lessons))
+    monkeypatch.setattr(environment, "INSPECTIONS", (environment.inspect_python, environment.inspect_lessons))
     assert course.main([]) == 1
     said = capsys.readouterr().out
     assert re.search(r"\[problem\] Python 3\S+ is too old.*\n    what to do: .+\n\[ok\] lessons found: 4", said)
@@ -141,7 +141,7 @@ def test_torch_and_torchvision_of_different_builds(lessons, tmp_path):
     assert ended.returncode == 1
     assert "[problem] torch and torchvision come from different builds" in ended.stdout
     assert ended.stdout.count("[problem]") == ended.stdout.count("what to do: reinstall both together") == 1
-    assert "[ok] the handwritten digits" in ended.stdout  # the checks after it were not hidden
+    assert "[ok] the handwritten digits" in ended.stdout  # what comes after it was not hidden
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
@@ -154,7 +154,7 @@ def test_versions_outside_the_range_and_missing_packages(monkeypatch):
     monkeypatch.setattr(
         metadata, "requires", lambda name: ["numpy>=2,<3", "torch<1", "no-such-thing>=1", "x; extra=='y'"]
     )
-    numpy, torch, missing = environment.check_packages()
+    numpy, torch, missing = environment.inspect_packages()
     assert numpy.remedy == ""
     assert "outside the range" in torch.text and torch.remedy and not torch.stops
     assert "not installed" in missing.text and missing.stops
@@ -162,9 +162,9 @@ def test_versions_outside_the_range_and_missing_packages(monkeypatch):
 
 def test_missing_packaging_and_missing_course(monkeypatch):
     monkeypatch.setitem(sys.modules, "packaging.requirements", None)
-    assert "packaging is not installed" in only(environment.check_packages()).text
+    assert "packaging is not installed" in only(environment.inspect_packages()).text
     monkeypatch.setattr(environment, "COURSE", "no-such-course")
-    assert "not installed" in only(environment.check_packages()).text
+    assert "not installed" in only(environment.inspect_packages()).text
 
 
 def test_panels_missing_or_disabled(tmp_path, monkeypatch):
@@ -172,10 +172,10 @@ def test_panels_missing_or_disabled(tmp_path, monkeypatch):
     (tmp_path / "labconfig").mkdir()
     config = {"disabledExtensions": {environment.WIDGET_MANAGER: True}}
     (tmp_path / "labconfig" / "page_config.json").write_text(json.dumps(config))
-    finding = only(environment.check_panels())
+    finding = only(environment.inspect_panels())
     assert "disabled" in finding.text and "jupyter labextension enable @jupyter-widgets" in finding.remedy
     monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path)])
-    assert "missing" in only(environment.check_panels()).text
+    assert "missing" in only(environment.inspect_panels()).text
 
 
 def foreign_kernel(folder):
@@ -188,19 +188,19 @@ def foreign_kernel(folder):
 def test_kernel_of_the_user_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(foreign_kernel(tmp_path)))
-    assert only(environment.check_kernel()).remedy == ""
+    assert only(environment.inspect_kernel()).remedy == ""
 
 
 def test_kernel_of_another_python_that_still_wins(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", str(foreign_kernel(tmp_path)))
-    finding = only(environment.check_kernel())
+    finding = only(environment.inspect_kernel())
     assert "another Python" in finding.text and str(tmp_path / "kernels" / "python3") in finding.remedy
 
 
 def test_work_folder_that_cannot_be_written(lessons, monkeypatch, capsys, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file" / "work"))
-    monkeypatch.setattr(environment, "CHECKS", (environment.check_work_folder,))
+    monkeypatch.setattr(environment, "INSPECTIONS", (environment.inspect_work_folder,))
     assert course.main([]) == 1
     said = capsys.readouterr()
     assert "[problem] your work folder cannot be written" in said.out and "COURSE_WORK" in said.out
@@ -212,19 +212,19 @@ def test_missing_lessons(there, tmp_path, monkeypatch):
     for name in there:
         (tmp_path / name).write_text("{}")
     monkeypatch.setattr(folders, "lessons_folder", lambda: tmp_path if there else tmp_path / "nowhere")
-    finding = only(environment.check_lessons())
+    finding = only(environment.inspect_lessons())
     assert finding.stops and ("00_start_here.ipynb is missing" if there else "no lessons") in finding.text
 
 
-def test_a_check_that_breaks_hides_none(monkeypatch, capsys):
-    def check_the_moon():
+def test_an_inspection_that_breaks_hides_none(monkeypatch, capsys):
+    def inspect_the_moon():
         raise KeyError("cheese")
         yield
 
-    monkeypatch.setattr(environment, "CHECKS", (check_the_moon, environment.check_python))
+    monkeypatch.setattr(environment, "INSPECTIONS", (inspect_the_moon, environment.inspect_python))
     assert course.main(["--check"]) == 1
     assert re.search(
-        r"\[problem\] the moon: cannot be checked.*\n    what to do: .*\n\[ok\] Python", capsys.readouterr().out
+        r"\[problem\] the moon: cannot be inspected.*\n    what to do: .*\n\[ok\] Python", capsys.readouterr().out
     )
 
 
@@ -307,18 +307,18 @@ def test_port_in_use(started, capsys):
 
 
 def test_a_problem_that_stops_and_one_that_does_not(started, monkeypatch):
-    def check_with(stops):
+    def inspect_with(stops):
         return lambda: iter([environment.Finding("bad", "mend it", stops)])
 
-    monkeypatch.setattr(environment, "CHECKS", (check_with(True),))
+    monkeypatch.setattr(environment, "INSPECTIONS", (inspect_with(True),))
     assert course.main([]) == 1 and not started
-    monkeypatch.setattr(environment, "CHECKS", (check_with(False),))
+    monkeypatch.setattr(environment, "INSPECTIONS", (inspect_with(False),))
     assert course.main([]) == 0 and started
     assert course.main(["--check"]) == 1
 
 
 def test_missing_jupyterlab_is_one_sentence(lessons, monkeypatch, capsys):
-    monkeypatch.setattr(environment, "CHECKS", ())
+    monkeypatch.setattr(environment, "INSPECTIONS", ())
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", None)
     assert course.main([]) == 1
     said = capsys.readouterr().err
@@ -326,7 +326,7 @@ def test_missing_jupyterlab_is_one_sentence(lessons, monkeypatch, capsys):
 
 
 def test_ctrl_c_before_jupyterlab_runs(started, monkeypatch, capsys):
-    monkeypatch.setattr(environment, "print_check", lambda: os.kill(os.getpid(), signal.SIGINT) or time.sleep(5))
+    monkeypatch.setattr(environment, "print_findings", lambda: os.kill(os.getpid(), signal.SIGINT) or time.sleep(5))
     assert course.main([]) == 0 and not started
 
 
