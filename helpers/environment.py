@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.problems import Problem
+
 COURSE = "shape-of-a-batch"
 OLDEST_PYTHON = (3, 11)
 WIDGET_MANAGER = "@jupyter-widgets/jupyterlab-manager"
@@ -91,8 +93,13 @@ except Exception as error:
 """
 
 
+def as_kernels_load(code: str) -> subprocess.CompletedProcess:
+    """Run code with the modules that a kernel finds, except those of the folder that it is started in."""
+    return subprocess.run([sys.executable, "-c", code], cwd=sys.prefix, capture_output=True, text=True)
+
+
 def inspect_torch() -> Iterator[Finding]:
-    done = subprocess.run([sys.executable, "-c", TORCH_PROBE], capture_output=True, text=True)
+    done = as_kernels_load(TORCH_PROBE)
     try:
         found = json.loads(done.stdout.strip().split("\n")[-1])
     except ValueError:
@@ -152,32 +159,86 @@ def inspect_kernel() -> Iterator[Finding]:
         yield Finding(text, f"delete or rename the folder {kernel.resource_dir}")
 
 
+def inspect_helpers() -> Iterator[Finding]:
+    done = as_kernels_load("from importlib.util import find_spec; print(find_spec('helpers').origin)")
+    ours, found = Path(__file__).resolve().with_name("__init__.py"), done.stdout.strip()
+    if found and Path(found).resolve() != ours:
+        text = f"the lessons would load the helpers of another package ({found}) than this one ({ours})"
+        yield Finding(text, "take its folder out of the environment variable PYTHONPATH, or uninstall that package")
+
+
+def why_not_written(folder) -> str:
+    """Why nothing of the size of a lesson can be written into this folder; empty if it can."""
+    try:
+        os.makedirs(str(folder), mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=str(folder)) as file:
+            file.write(bytes(2**20))
+    except OSError as error:
+        return str(error)
+    return ""
+
+
 def inspect_work_folder() -> Iterator[Finding]:
     from helpers import folders
 
     try:
-        tempfile.TemporaryFile(dir=str(folders.work_folder())).close()
-    except OSError as error:
-        remedy = "name a folder of your own in the environment variable COURSE_WORK"
-        yield Finding(f"your work folder cannot be written ({error})", remedy)
+        folder = folders.work_folder()
+    except Problem as problem:
+        yield Finding("your work folder cannot be written", str(problem))
+        return
+    why = why_not_written(folder)
+    if why:
+        remedy = "free some space, or name a folder of your own in the environment variable COURSE_WORK"
+        yield Finding(f"your work folder cannot be written ({why})", remedy)
     else:
         yield Finding("your work folder can be written")
+    yield from hiding_modules(folder.resolve())
+
+
+def hiding_modules(folder: Path) -> Iterator[Finding]:
+    """The problem of the modules in this folder, where a kernel looks first, that bear the name of another module."""
+    from importlib.machinery import PathFinder
+    from pkgutil import iter_modules
+
+    elsewhere = [path for path in sys.path if Path(path).resolve() != folder]
+
+    def installed(name: str) -> bool:  # a folder without code has no origin; `test` is Python's own, loaded by nobody
+        spec = PathFinder.find_spec(name, elsewhere)
+        return name != "test" and spec is not None and spec.origin is not None
+
+    own = {module.name: module.name + ("/" if module.ispkg else ".py") for module in iter_modules([str(folder)])}
+    standard = [name for name in own if name in sys.stdlib_module_names]
+    ours = [name for name in own if name not in standard and installed(name)]
+    hiding = [own[name] for name in ours + standard]
+    if hiding:
+        text = f"in {folder} the names of {', '.join(hiding)} are taken"
+        remedy = f"rename them, for example to my_{hiding[0]}; lessons would load yours in place of the real ones"
+        yield Finding(text, remedy, stops=bool(ours))
+
+
+def inspect_jupyter_folder() -> Iterator[Finding]:
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    why = why_not_written(jupyter_runtime_dir())
+    if why:
+        remedy = "free some space, or name a folder of your own in the environment variable JUPYTER_RUNTIME_DIR"
+        yield Finding(f"the folder that Jupyter needs while it runs cannot be written ({why})", remedy)
 
 
 def inspect_lessons() -> Iterator[Finding]:
     from helpers import folders
 
     folder = folders.lessons_folder()
-    found = folders.lesson_names(folder)
-    if folders.FIRST_LESSON in found:
+    found = folders.lesson_names(folder) if folder.is_dir() else []
+    numbers = [int(name[:2]) for name in found]
+    missing = [] if folders.FIRST_LESSON in found else [folders.FIRST_LESSON]
+    missing += [f"{number:02}" for number in range(1, max(numbers, default=0)) if number not in numbers]
+    if not missing:
         yield Finding(f"lessons found: {len(found)}")
-    else:
-        text = (
-            f"the lesson {folders.FIRST_LESSON} is missing in {folder}"
-            if found
-            else f"there are no lessons in {folder}"
-        )
-        yield Finding(text, "get the course folder again, whole, and install from inside it: `pip install -e .`")
+        return
+    text = f"lessons missing in {folder}: {', '.join(missing)}" if found else f"there are no lessons in {folder}"
+    remedy = "get the course folder again, whole, and install from inside it: `pip install -e .`"
+    yield Finding(text, remedy, stops=folders.FIRST_LESSON in missing)
 
 
 def inspect_photograph() -> Iterator[Finding]:
@@ -203,9 +264,11 @@ def file_finding(what: str, path, package: str) -> Finding:
 INSPECTIONS = (
     inspect_python,
     inspect_packages,
+    inspect_helpers,
     inspect_torch,
     inspect_panels,
     inspect_kernel,
+    inspect_jupyter_folder,
     inspect_work_folder,
     inspect_lessons,
     inspect_photograph,
@@ -213,22 +276,26 @@ INSPECTIONS = (
 )
 
 
+def findings_of(inspect) -> Iterator[Finding]:
+    """What this inspection finds. One that breaks is a finding too, and hides none after it."""
+    try:
+        yield from inspect()
+    except Exception as error:
+        subject = inspect.__name__.replace("inspect_", "").replace("_", " ")
+        yield Finding(f"{subject}: cannot be inspected ({type(error).__name__}: {error})", INSTALL)
+
+
 def print_findings() -> list[Finding]:
-    """Print every finding as soon as it is known; return the problems. One that breaks hides none after it."""
-    # For this report and for JupyterLab after them: this environment's kernels and extensions win over the user's.
+    """Print every finding as soon as it is known; return the problems."""
+    # For this report and for JupyterLab after it: this environment's kernels and extensions win over the user's.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     problems = []
     for inspect in INSPECTIONS:
-        try:
-            for finding in inspect():
-                print(f"[{'problem' if finding.remedy else 'ok'}] {finding.text}", flush=True)
-                if finding.remedy:
-                    print(f"    what to do: {finding.remedy}", flush=True)
-                    problems.append(finding)
-        except Exception as error:
-            subject = inspect.__name__.replace("inspect_", "").replace("_", " ")
-            problems.append(Finding(f"{subject}: cannot be inspected ({type(error).__name__}: {error})", INSTALL))
-            print(f"[problem] {problems[-1].text}\n    what to do: {INSTALL}", flush=True)
+        for finding in findings_of(inspect):
+            print(f"[{'problem' if finding.remedy else 'ok'}] {finding.text}", flush=True)
+            if finding.remedy:
+                print(f"    what to do: {finding.remedy}", flush=True)
+                problems.append(finding)
     return problems
 
 

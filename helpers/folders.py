@@ -1,7 +1,11 @@
 """Where things lie: the lessons as we ship them, and the folder that belongs to the learner."""
 
+from __future__ import annotations  # the report on the environment must reach a Python that is too old
+
 import os
 from pathlib import Path
+
+from helpers.problems import Problem, instance_of
 
 FIRST_LESSON = "00_start_here.ipynb"
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,13 +21,26 @@ def work_folder() -> Path:
 
     It is the folder named in the environment variable ``COURSE_WORK``, else ``work`` beside ``notebooks``
     (or in the current folder, if the helpers were installed without the lessons).
+    Raises `Problem` if it cannot be made, or lies among the lessons as they are shipped.
     """
-    beside = ROOT if lessons_folder().is_dir() else Path.cwd()
+    beside = ROOT if lessons_folder().is_dir() else Path()
     folder = Path(os.environ.get("COURSE_WORK") or beside / "work")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder = folder.expanduser().absolute()
+        shipped, resolved = lessons_folder().resolve(), folder.resolve()
+        if shipped == resolved or shipped in resolved.parents:
+            raise RuntimeError("the lessons as shipped lie there, and stay as they are")
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError also: the home of nobody, a circle of links
+        why = getattr(error, "strerror", None) or error
+        remedy = "name a folder of your own in the environment variable COURSE_WORK"
+        raise Problem(f"The work folder {folder} cannot be used ({why}); {remedy}.") from None
     return folder
 
 
-def lesson_names(folder: Path) -> list:
-    """The file names of the lessons in a folder, in their order."""
-    return sorted(path.name for path in folder.glob("[0-9][0-9]_*.ipynb"))
+def lesson_names(folder: str | Path) -> list[str]:
+    """The file names of the lessons in a folder, in their order. Raises `Problem` for what is no folder."""
+    instance_of("folder", folder, (str, Path), "lessons_folder()")
+    if not os.path.isdir(folder):
+        raise Problem(f"There is no folder {str(folder)!r}; give one that is there, as in folder=lessons_folder().")
+    return sorted(path.name for path in Path(folder).glob("[0-9][0-9]_*.ipynb"))

@@ -12,7 +12,6 @@ import sys
 import sysconfig
 import time
 import tomllib
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
@@ -100,11 +99,6 @@ def as_command(source):
     return [sys.executable, "-c", code]
 
 
-def only(findings):
-    (finding,) = findings
-    return finding
-
-
 # the report
 
 
@@ -112,17 +106,11 @@ def test_report_is_well_here(lessons, capsys):
     assert course.main(["--check"]) == 0
     said = capsys.readouterr().out
     assert "[problem]" not in said
-    assert said.count("[ok]") >= len(environment.INSPECTIONS) + 8
+    assert said.count("[ok]") >= len(environment.INSPECTIONS) + 6
     for name in re.findall(r'"([a-z-]+)>=', (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[0]):
         assert f"[ok] {name} " in said
     assert "GPU found" in said
     assert str(lessons.parent) not in said and sys.prefix not in said  # lesson 00 stores what it prints
-
-
-def test_oldest_python_is_that_of_the_package():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["requires-python"] == f">={environment.dotted(environment.OLDEST_PYTHON)}"
-    assert project["name"] == environment.COURSE
 
 
 def test_old_python_can_read_the_module_and_hears_why(lessons, monkeypatch, capsys):
@@ -145,58 +133,6 @@ def test_torch_and_torchvision_of_different_builds(lessons, tmp_path):
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def test_torch_that_cannot_load_a_library(monkeypatch):
-    finding = environment.torch_problem("OSError", "[WinError 126] The specified module could not be found")
-    assert finding.stops and "Visual C++" in finding.remedy
-
-
-def test_versions_outside_the_range_and_missing_packages(monkeypatch):
-    monkeypatch.setattr(
-        metadata, "requires", lambda name: ["numpy>=2,<3", "torch<1", "no-such-thing>=1", "x; extra=='y'"]
-    )
-    numpy, torch, missing = environment.inspect_packages()
-    assert numpy.remedy == ""
-    assert "outside the range" in torch.text and torch.remedy and not torch.stops
-    assert "not installed" in missing.text and missing.stops
-
-
-def test_missing_packaging_and_missing_course(monkeypatch):
-    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
-    assert "packaging is not installed" in only(environment.inspect_packages()).text
-    monkeypatch.setattr(environment, "COURSE", "no-such-course")
-    assert "not installed" in only(environment.inspect_packages()).text
-
-
-def test_panels_missing_or_disabled(tmp_path, monkeypatch):
-    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path))
-    (tmp_path / "labconfig").mkdir()
-    config = {"disabledExtensions": {environment.WIDGET_MANAGER: True}}
-    (tmp_path / "labconfig" / "page_config.json").write_text(json.dumps(config))
-    finding = only(environment.inspect_panels())
-    assert "disabled" in finding.text and "jupyter labextension enable @jupyter-widgets" in finding.remedy
-    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path)])
-    assert "missing" in only(environment.inspect_panels()).text
-
-
-def foreign_kernel(folder):
-    (folder / "kernels" / "python3").mkdir(parents=True)
-    kernel = {"argv": [str(folder / "other" / "bin" / "python"), "-m", "ipykernel_launcher"], "display_name": "Other"}
-    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(kernel | {"language": "python"}))
-    return folder
-
-
-def test_kernel_of_the_user_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(foreign_kernel(tmp_path)))
-    assert only(environment.inspect_kernel()).remedy == ""
-
-
-def test_kernel_of_another_python_that_still_wins(tmp_path, monkeypatch):
-    monkeypatch.setenv("JUPYTER_PATH", str(foreign_kernel(tmp_path)))
-    finding = only(environment.inspect_kernel())
-    assert "another Python" in finding.text and str(tmp_path / "kernels" / "python3") in finding.remedy
-
-
 def test_work_folder_that_cannot_be_written(lessons, monkeypatch, capsys, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "file" / "work"))
@@ -205,15 +141,6 @@ def test_work_folder_that_cannot_be_written(lessons, monkeypatch, capsys, tmp_pa
     said = capsys.readouterr()
     assert "[problem] your work folder cannot be written" in said.out and "COURSE_WORK" in said.out
     assert said.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("there", [[], ["01_batch_dimension.ipynb"]])
-def test_missing_lessons(there, tmp_path, monkeypatch):
-    for name in there:
-        (tmp_path / name).write_text("{}")
-    monkeypatch.setattr(folders, "lessons_folder", lambda: tmp_path if there else tmp_path / "nowhere")
-    finding = only(environment.inspect_lessons())
-    assert finding.stops and ("00_start_here.ipynb is missing" if there else "no lessons") in finding.text
 
 
 def test_an_inspection_that_breaks_hides_none(monkeypatch, capsys):
