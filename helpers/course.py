@@ -1,4 +1,4 @@
-"""The ``course`` command: check this environment, copy the lessons into your own folder, open JupyterLab.
+"""The ``course`` command: report on this environment, copy the lessons into your own folder, open JupyterLab.
 
 Only the standard library is imported at the top, and only old syntax is used, so that a Python that is
 too old still comes far enough to say so.
@@ -8,40 +8,68 @@ from __future__ import annotations
 
 import argparse
 import errno
+import hashlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import sys
+import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from helpers import environment, folders
 from helpers.problems import Problem
 
 LAB_SETTINGS = Path(__file__).resolve().parent / "lab_settings"
+VERSION = rf'"{environment.COURSE}":\s*"(\w+)"'  # in the metadata of a copy
 
 
 def without_outputs(lesson: Path) -> str:
     """The lesson's text with every output and run number taken out: a prediction should be a prediction.
 
-    Raises `Problem` if the file is not a notebook.
+    Its metadata say which version of the lesson it is. Raises `Problem` if the file is not a notebook.
     """
     try:
         notebook = json.loads(lesson.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             if cell["cell_type"] == "code":
                 cell.update(outputs=[], execution_count=None)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        version = hashlib.sha256(json.dumps(notebook, sort_keys=True).encode()).hexdigest()[:12]
+        notebook["metadata"][environment.COURSE] = version
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        text.encode()  # half a character can be read, not written
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise Problem(f"The lesson {lesson} cannot be read ({error}); get the course folder again.") from None
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return text
+
+
+def version_of(copy: Path) -> str:
+    """The version that `without_outputs` wrote into this copy; empty if it did not, as in copies of old."""
+    with suppress(OSError):
+        if copy.is_file():  # reading a pipe would not end
+            text = copy.read_text(encoding="utf-8", errors="replace")
+            return (re.findall(VERSION, text) or [""])[0]
+    return ""
+
+
+def has_newer_version(text: str, copy: Path) -> bool:
+    """Whether ``copy`` was made from another version than ``text`` is, and no fresh copy beside it is of that one."""
+    versions = [version_of(path) for path in copy.parent.glob(f"{copy.stem}*.ipynb")]
+    return version_of(copy) != "" and re.findall(VERSION, text)[0] not in versions
 
 
 def place(text: str, target: Path) -> bool:
-    """Write ``target`` whole or not at all; return False, and change nothing, if it is there already."""
+    """Write ``target`` whole or not at all; return False, and change nothing, if it is there already.
+
+    Raises `Problem` if it cannot be written.
+    """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(part, "w", encoding="utf-8", newline="\n") as file:
@@ -50,23 +78,58 @@ def place(text: str, target: Path) -> bool:
             os.link(part, target)  # unlike a move, a link never replaces a file
         except FileExistsError:
             raise
-        except OSError:  # this file system has no links: take the name first, if it is free, then move
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            os.replace(part, target)
+        except OSError:
+            move_to_free_name(part, target)
     except FileExistsError:
         return False
+    except OSError as error:
+        remedy = "free some space, or name another folder in the environment variable COURSE_WORK"
+        raise Problem(f"{target} cannot be written ({error.strerror}); {remedy}.") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return True
 
 
-def copy_lessons(source: Path, work: Path) -> tuple:
-    """Copy the lessons that ``work`` does not have yet; return the names copied and the names kept."""
-    copied, kept = [], []
+def move_to_free_name(part: Path, target: Path) -> None:
+    """For a file system without links: take the name first, if it is free, then move."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    try:
+        os.replace(part, target)
+    except BaseException:
+        target.unlink()  # empty, and ours
+        raise
+
+
+class Copies(NamedTuple):
+    """File names of lessons; ``outdated`` are kept copies of an older version. ``damaged``: what is wrong, in words."""
+
+    copied: list
+    kept: list
+    outdated: list
+    damaged: list
+
+
+def copy_lessons(source: Path, work: Path) -> Copies:
+    """Copy the lessons that ``work`` does not have yet. Raises `Problem` if one cannot be written."""
+    for part in work.glob(".[0-9][0-9]_*.ipynb.*.part"):  # of a copying that was killed
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > 3600:
+                part.unlink()
+    copies = Copies([], [], [], [])
     for name in folders.lesson_names(source):
-        new = not os.path.lexists(work / name) and place(without_outputs(source / name), work / name)
-        (copied if new else kept).append(name)
-    return copied, kept
+        try:
+            text = without_outputs(source / name)
+        except Problem as problem:
+            copies.damaged.append(problem)
+            continue
+        if not os.path.lexists(work / name) and place(text, work / name):
+            copies.copied.append(name)
+        else:
+            copies.kept.append(name)
+            if has_newer_version(text, work / name):
+                copies.outdated.append(name)
+    return copies
 
 
 def lesson_named(wanted: str, source: Path) -> str:
@@ -92,7 +155,7 @@ def fresh_copy(name: str, source: Path, work: Path) -> str:
 
 def usable_port(given: str) -> int:
     """``given`` as a number that JupyterLab can listen on; `Problem` if it is no port or not free."""
-    port = int(given) if given.isascii() and given.isdigit() else 0
+    port = int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else 0
     if not 1 <= port <= 65535:
         raise Problem(f"--port is {given}; allowed is a whole number from 1 to 65535, as in --port 8890.")
     for family, _, _, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
@@ -142,7 +205,8 @@ def run_lab(work: Path, lesson: str, port, browser: bool) -> None:
             signal.signal(signal.SIGINT, lambda *_: None if server._stopping else server.stop(from_signal=True))
             server.io_loop.add_callback(print_address, server, browser)  # the server listens only when its loop runs
             server.start()
-        except SystemExit:
+        except (SystemExit, Exception):
+            traceback.print_exc()  # into the log
             raise Problem(f"JupyterLab did not start; the file {log} says why.") from None
     print("JupyterLab has stopped. Your lessons are in", work)
 
@@ -156,12 +220,16 @@ def print_address(server, browser: bool) -> None:
 
 @contextmanager
 def log_instead_of_terminal(log: Path) -> Iterator[Path]:
-    """Send what this process and its kernels write to the error stream into the file ``log``."""
-    log.parent.mkdir(exist_ok=True)
+    """Send what this process and its kernels write to the error stream into the file ``log``, or raise `Problem`."""
     terminal = os.dup(2)
-    with open(log, "w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 2)
     try:
+        try:
+            log.parent.mkdir(exist_ok=True)
+            with open(log, "w", encoding="utf-8") as file:
+                os.dup2(file.fileno(), 2)
+        except OSError as error:
+            remedy = f"rename {log.parent}, or free some space"
+            raise Problem(f"{log} cannot be written ({error.strerror}); {remedy}.") from None
         yield log
     finally:
         os.dup2(terminal, 2)
@@ -169,8 +237,8 @@ def log_instead_of_terminal(log: Path) -> Iterator[Path]:
 
 
 def options(arguments) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="course", description="Check, copy the lessons into your folder, open them.")
-    parser.add_argument("--check", action="store_true", help="only check the environment")
+    parser = argparse.ArgumentParser(prog="course", description="See that all is there, copy the lessons, open them.")
+    parser.add_argument("--check", action="store_true", help="only report on the environment")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     parser.add_argument("--port", metavar="N", help="the port of JupyterLab (without it: the first free one from 8888)")
     parser.add_argument("--fresh", metavar="NAME", help="open a new copy of a lesson, such as 01, beside the old one")
@@ -186,17 +254,22 @@ def open_course(chosen: argparse.Namespace) -> int:
             print('The lessons cannot run like this; follow "what to do" above, then start again.', file=sys.stderr)
         return 1 if problems else 0
     source, work = folders.lessons_folder(), folders.work_folder().resolve()
-    again = lesson_named(chosen.fresh, source) if chosen.fresh is not None else None
-    copied, kept = copy_lessons(source, work)
-    for what, names in ((f"Copied into {work}", copied), (f"Kept as they were in {work}", kept)):
+    fresh = None if chosen.fresh is None else fresh_copy(lesson_named(chosen.fresh, source), source, work)
+    copies = copy_lessons(source, work)
+    for what, names in (("Copied into", copies.copied), ("Kept as they were in", copies.kept)):
         if names:
-            print(f"{what}: {', '.join(names)}")
-    lesson = folders.FIRST_LESSON
-    if again:
-        lesson = fresh_copy(again, source, work)
-        print(f"Fresh copy: {lesson}")
-    run_lab(work, lesson, port, not chosen.no_browser)
-    return 0
+            print(f"{what} {work}: {', '.join(names)}")
+    for name in copies.outdated:
+        print(f"Lesson {name[:2]} has a newer version; `course --fresh {name[:2]}` puts it beside yours.")
+    for problem in copies.damaged:
+        print(problem, file=sys.stderr)
+    there = [name for name in folders.lesson_names(source) if (work / name).exists()]
+    if fresh:
+        there = [fresh]
+        print(f"Fresh copy: {fresh}")
+    if there:
+        run_lab(work, there[0], port, not chosen.no_browser)
+    return 1 if copies.damaged else 0
 
 
 def main(arguments=None) -> int:
@@ -205,17 +278,21 @@ def main(arguments=None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a folder's name may not fit an old console
-    if sys.version_info[:2] < environment.OLDEST_PYTHON:
-        environment.print_findings()
-        return 1
     try:
+        if sys.version_info[:2] < environment.OLDEST_PYTHON:
+            environment.print_findings()
+            return 1
         return open_course(chosen)
     except Problem as problem:
         print(problem, file=sys.stderr)
-        return 1
+    except BrokenPipeError:  # `course --check | head -1`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        print(f"The course cannot go on ({error}); mend that, then start again.", file=sys.stderr)
     except KeyboardInterrupt:
         print("Stopped.")
         return 0
+    return 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+import nbformat
 import pytest
+from tools import problem
 
 from helpers import course, environment, folders, problems
 
@@ -92,10 +94,10 @@ def surroundings(tmp_path, torchvision="__version__ = '0.29.2'", **more):
     return os.environ | {"PYTHONPATH": path, "COURSE_WORK": str(tmp_path / "my work"), "HOME": home} | more
 
 
-def as_command(source):
-    """The command in its own process, with the lessons of ``source``."""
-    code = "from helpers import course, folders; from pathlib import Path; "
-    code += f"folders.lessons_folder = lambda: Path({str(source)!r}); raise SystemExit(course.main())"
+def as_command(source, before=""):
+    """The command in its own process, with the lessons of ``source``, after the code ``before``."""
+    code = "from helpers import course, environment, folders; from pathlib import Path; "
+    code += f"folders.lessons_folder = lambda: Path({str(source)!r}); {before}\nraise SystemExit(course.main())"
     return [sys.executable, "-c", code]
 
 
@@ -155,6 +157,26 @@ def test_an_inspection_that_breaks_hides_none(monkeypatch, capsys):
     )
 
 
+@pytest.mark.parametrize("output", ["pipe", "/dev/full"])
+def test_output_that_nobody_takes(output, lessons, tmp_path):
+    if output != "pipe" and not os.path.exists(output):
+        pytest.skip("no device that is always full")
+    # More than a pipe holds, so that lines are left when its reader has gone.
+    command = as_command(lessons, "environment.INSPECTIONS = (environment.inspect_python,) * 5000")
+    with open(os.devnull if output == "pipe" else output, "w") as target:
+        stdout = subprocess.PIPE if output == "pipe" else target
+        process = subprocess.Popen(
+            [*command, "--check"], env=surroundings(tmp_path), stdout=stdout, stderr=subprocess.PIPE, text=True
+        )
+        if output == "pipe":
+            assert process.stdout.readline().startswith("[ok] Python")
+            process.stdout.close()
+        said = process.stderr.read()
+        process.stderr.close()
+    assert process.wait(timeout=30) == 1
+    assert said == "" if output == "pipe" else said.count("\n") == 1 and "No space left" in said
+
+
 # the copies
 
 
@@ -163,6 +185,7 @@ def test_copies_have_no_outputs_and_keep_everything_else(started, lessons, work)
     assert sorted(path.name for path in work.iterdir()) == sorted(path.name for path in lessons.iterdir())
     expected = notebook()
     expected["cells"][1].update(outputs=[], execution_count=None)
+    expected["metadata"][environment.COURSE] = course.version_of(work / "00_start_here.ipynb")
     text = (work / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert json.loads(text) == expected and "Größe" in text
     assert started == [(work.resolve(), "00_start_here.ipynb", None, True)]
@@ -207,18 +230,130 @@ def test_fresh_of_no_lesson(name, words, started, capsys):
     assert said.count("\n") == 1 and all(word in said for word in words) and not started
 
 
-def test_a_lesson_that_is_broken(started, lessons, work, capsys):
-    (lessons / "02_channels.ipynb").write_text('{"cells": 3}')
+DAMAGES = {
+    "no cells": '{"cells": 3}',
+    "a list": "[1]",
+    "half": '{"cells": [',
+    "cells of text": '{"cells": ["x"], "metadata": {}}',
+    "no metadata": '{"cells": []}',
+    "deep": '{"cells": ' + "[" * 200_000,
+    "half a character": '{"cells": [], "metadata": {"x": "\\ud800"}}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_lesson_that_is_damaged_keeps_no_other_back(damage, started, lessons, work, capsys):
+    (lessons / "00_start_here.ipynb").write_text(damage)
     assert course.main([]) == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "02_channels.ipynb cannot be read" in said
-    assert not (work / "02_channels.ipynb").exists()
+    assert said.count("\n") == 1 and "00_start_here.ipynb cannot be read" in said
+    names = ["01_batch_dimension.ipynb", "02_channels.ipynb", "02_colours.ipynb"]
+    assert sorted(path.name for path in work.iterdir()) == names
+    assert started == [(work.resolve(), "01_batch_dimension.ipynb", None, True)]
+
+
+def test_damaged_lesson_of_which_there_is_a_copy(started, lessons, work):
+    assert course.main([]) == 0
+    (lessons / "00_start_here.ipynb").write_text("{")
+    assert course.main([]) == 1
+    assert [start[1] for start in started] == ["00_start_here.ipynb"] * 2
+
+
+def test_new_version_of_a_lesson_is_announced_until_it_is_there(started, lessons, work, capsys):
+    def announced():
+        assert course.main(["--no-browser"]) == 0
+        return re.findall(r"Lesson .*", capsys.readouterr().out)
+
+    lesson, mine = lessons / "01_batch_dimension.ipynb", work / "01_batch_dimension.ipynb"
+    assert announced() == []
+    copy = nbformat.read(mine, as_version=4)
+    copy.cells[1].source = "my answer"
+    nbformat.write(copy, mine)  # as JupyterLab stores it
+    edited = mine.read_bytes()
+    ran_again = notebook()
+    ran_again["cells"][1]["outputs"] = []
+    lesson.write_text(json.dumps(ran_again))
+    assert announced() == []
+    lesson.write_text(json.dumps(notebook("2 + 2")))
+    said = ["Lesson 01 has a newer version; `course --fresh 01` puts it beside yours."]
+    assert announced() == announced() == said
+    assert course.main(["--fresh", "01"]) == 0 and announced() == []
+    assert "2 + 2" in (work / "01_batch_dimension_fresh_1.ipynb").read_text()
+    lesson.write_text(json.dumps(notebook("3 + 3")))
+    assert announced() == said
+    assert mine.read_bytes() == edited
+
+
+@pytest.mark.parametrize("kind", ["old copy", "no notebook", "folder", "dangling link", "pipe"])
+def test_copy_without_a_version_is_not_called_old(kind, started, work, capsys):
+    mine = work / "01_batch_dimension.ipynb"
+    work.mkdir()
+    if kind == "folder":
+        mine.mkdir()
+    elif kind == "dangling link":
+        mine.symlink_to(work / "nowhere")
+    elif kind == "pipe":
+        os.mkfifo(mine)
+    else:
+        mine.write_text(json.dumps(notebook("1 + 2")) if kind == "old copy" else "\0")
+    assert course.main([]) == 0
+    assert "newer version" not in capsys.readouterr().out and os.path.lexists(mine)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--fresh", "01"]])
+def test_full_disk_while_copying(arguments, lessons, work, tmp_path):
+    work.mkdir()
+    if arguments:
+        course.copy_lessons(lessons, work)
+    before = {path: path.read_bytes() for path in work.iterdir()}
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)); environment.INSPECTIONS = ()"
+    command = [*as_command(lessons, full), *arguments]
+    ended = subprocess.run(command, env=surroundings(tmp_path), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert re.fullmatch(r".*0._\w+\.ipynb cannot be written \(File too large\); free some space.*\n", ended.stderr)
+    assert {path: path.read_bytes() for path in work.iterdir()} == before
+
+
+def test_full_disk_is_in_the_report(lessons, tmp_path):
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300)); "
+    full += "environment.INSPECTIONS = (environment.inspect_work_folder,)"
+    command = [*as_command(lessons, full), "--check"]
+    ended = subprocess.run(command, env=surroundings(tmp_path), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1 and ended.stderr == ""
+    assert re.match(r"\[problem\] your work folder cannot be written .*\n    what to do: free some", ended.stdout)
+
+
+def test_disk_without_links_that_fills_up_or_is_left(tmp_path, monkeypatch):
+    def fails_with(error):
+        def fail(*_):
+            raise error
+
+        return fail
+
+    monkeypatch.setattr(os, "link", fails_with(OSError("no links on this file system")))
+    for error, expected in ((OSError(28, "No space left"), problems.Problem), (KeyboardInterrupt(),) * 2):
+        monkeypatch.setattr(os, "replace", fails_with(error))
+        with pytest.raises(expected if isinstance(expected, type) else KeyboardInterrupt):
+            course.place("text", tmp_path / "a")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_copying_left_goes(started, lessons, work):
+    work.mkdir()
+    of_old, of_now = work / ".01_batch_dimension.ipynb.7.part", work / ".01_batch_dimension.ipynb.8.part"
+    mine = work / ".mine.part"
+    for path in (of_old, of_now, mine):
+        path.write_text("half")
+    for path in (of_old, mine):
+        os.utime(path, (0, 0))
+    assert course.main([]) == 0
+    assert not of_old.exists() and of_now.exists() and mine.exists()
 
 
 # JupyterLab
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "-1", "8888.5", "http", ""])
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "8888.5", "http", "", "9" * 5000])
 def test_port_that_is_none(port, started, capsys):
     assert course.main([f"--port={port}"]) == 1
     assert "from 1 to 65535" in capsys.readouterr().err and not started
@@ -250,6 +385,30 @@ def test_missing_jupyterlab_is_one_sentence(lessons, monkeypatch, capsys):
     assert course.main([]) == 1
     said = capsys.readouterr().err
     assert said.startswith("JupyterLab cannot be loaded") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "log is a folder"])
+def test_log_that_cannot_be_written(kind, tmp_path):
+    place = tmp_path / ".jupyterlab"
+    if kind == "file":
+        place.write_text("mine")
+    elif kind == "dangling link":
+        place.symlink_to(tmp_path / "nowhere")
+    else:
+        (place / "log.txt").mkdir(parents=True)
+    said = problem(course.log_instead_of_terminal(place / "log.txt").__enter__)
+    assert "log.txt cannot be written (" in said and f"rename {place}" in said
+    assert kind != "file" or place.read_text() == "mine"
+
+
+def test_jupyterlab_that_breaks_at_its_start(lessons, work, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    env = surroundings(tmp_path, JUPYTER_RUNTIME_DIR=str(tmp_path / "file" / "x"))
+    command = [*as_command(lessons, "environment.INSPECTIONS = ()"), "--no-browser"]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    log = work.resolve() / ".jupyterlab" / "log.txt"
+    assert ended.returncode == 1 and ended.stderr == f"JupyterLab did not start; the file {log} says why.\n"
+    assert "NotADirectoryError" in log.read_text()
 
 
 def test_ctrl_c_before_jupyterlab_runs(started, monkeypatch, capsys):
