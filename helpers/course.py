@@ -254,19 +254,19 @@ def open_course(chosen: argparse.Namespace) -> int:
             print('The lessons cannot run like this; follow "what to do" above, then start again.', file=sys.stderr)
         return 1 if problems else 0
     source, work = folders.lessons_folder(), folders.work_folder().resolve()
-    fresh = None if chosen.fresh is None else fresh_copy(lesson_named(chosen.fresh, source), source, work)
+    again = lesson_named(chosen.fresh, source) if chosen.fresh is not None else None
     copies = copy_lessons(source, work)
     for what, names in (("Copied into", copies.copied), ("Kept as they were in", copies.kept)):
         if names:
             print(f"{what} {work}: {', '.join(names)}")
-    for name in copies.outdated:
+    for name in [name for name in copies.outdated if name != again]:
         print(f"Lesson {name[:2]} has a newer version; `course --fresh {name[:2]}` puts it beside yours.")
     for problem in copies.damaged:
         print(problem, file=sys.stderr)
     there = [name for name in folders.lesson_names(source) if (work / name).exists()]
-    if fresh:
-        there = [fresh]
-        print(f"Fresh copy: {fresh}")
+    if again:
+        there = [fresh_copy(again, source, work)]
+        print(f"Fresh copy: {there[0]}")
     if there:
         run_lab(work, there[0], port, not chosen.no_browser)
     return 1 if copies.damaged else 0

@@ -211,8 +211,8 @@ def hiding_modules(folder: Path) -> Iterator[Finding]:
     ours = [name for name in own if name not in standard and installed(name)]
     hiding = [own[name] for name in ours + standard]
     if hiding:
-        text = f"in {folder} the names of {', '.join(hiding)} are taken"
-        remedy = f"rename them, for example to my_{hiding[0]}; lessons would load yours in place of the real ones"
+        text = f"files in {folder} hide modules of the same name: {', '.join(hiding)}"
+        remedy = f"rename them, for example to my_{hiding[0]}; lessons may load yours in place of the real ones"
         yield Finding(text, remedy, stops=bool(ours))
 
 

@@ -255,8 +255,10 @@ def test_a_lesson_that_is_damaged_keeps_no_other_back(damage, started, lessons, 
 def test_damaged_lesson_of_which_there_is_a_copy(started, lessons, work):
     assert course.main([]) == 0
     (lessons / "00_start_here.ipynb").write_text("{")
-    assert course.main([]) == 1
+    (work / "01_batch_dimension.ipynb").unlink()
+    assert course.main([]) == course.main(["--fresh", "00"]) == 1
     assert [start[1] for start in started] == ["00_start_here.ipynb"] * 2
+    assert sorted(path.name for path in work.iterdir()) == sorted(path.name for path in lessons.iterdir())
 
 
 def test_new_version_of_a_lesson_is_announced_until_it_is_there(started, lessons, work, capsys):
@@ -277,7 +279,8 @@ def test_new_version_of_a_lesson_is_announced_until_it_is_there(started, lessons
     lesson.write_text(json.dumps(notebook("2 + 2")))
     said = ["Lesson 01 has a newer version; `course --fresh 01` puts it beside yours."]
     assert announced() == announced() == said
-    assert course.main(["--fresh", "01"]) == 0 and announced() == []
+    assert course.main(["--fresh", "01"]) == 0 and "newer version" not in capsys.readouterr().out
+    assert announced() == []
     assert "2 + 2" in (work / "01_batch_dimension_fresh_1.ipynb").read_text()
     lesson.write_text(json.dumps(notebook("3 + 3")))
     assert announced() == said

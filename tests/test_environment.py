@@ -152,7 +152,7 @@ def test_file_of_the_learner_that_hides_a_module(file, stops, work):
     (work / file).write_text("raise SystemExit('this must not be run')")
     well, finding = environment.inspect_work_folder()
     named = file.removesuffix("__init__.py")
-    assert well.remedy == "" and f"{work} the names of {named} are taken" in finding.text
+    assert well.remedy == "" and finding.text == f"files in {work} hide modules of the same name: {named}"
     assert finding.remedy.startswith(f"rename them, for example to my_{named};") and finding.stops == stops
     assert (work / file).read_text() == "raise SystemExit('this must not be run')"
 
