@@ -1,6 +1,5 @@
-"""The exercise checks: one function an exercise, called on the learner's own object: ``check.to_batch(to_batch)``."""
+"""The exercise checks: one for each exercise, called on the learner's own object: ``check.to_batch(to_batch)``."""
 
-from helpers.check.core import Verdict
 from helpers.check.lesson_00 import bytes_of, odd_entry, photo_bytes, to_mib
 from helpers.check.lesson_01 import dataset_mean, grey_batch, normalise, predict_one, rows_independent, to_batch
 from helpers.check.lesson_02 import bgr_to_rgb, brighten, denormalise, offset_of, to_display, to_model
@@ -13,3 +12,4 @@ from helpers.check.lesson_04 import (
     model_bytes,
     oom_numbers,
 )
+from helpers.check.verdict import Verdict

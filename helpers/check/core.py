@@ -1,44 +1,28 @@
-"""The exercise checks: one function an exercise, each called on the learner's own object.
+"""Exercises as records, and the one way in which all of them judge an answer.
 
 A check always returns a `Verdict`. It never raises for what a learner gives it, never changes the learner's objects and
-never prints. It tries an answer on several inputs from a fixed seed (odd batch sizes, sizes that are equal by accident,
-non-contiguous tensors), and it says which mistake it recognises before it says what differs.
+never prints (only that it still waits, after some seconds). It tries an answer on several inputs (odd batch sizes,
+sizes that are equal by accident, non-contiguous tensors). Mistakes that it knows are **slips**: wrong functions with
+their message. An answer that agrees further with a slip than with the right result gets the slip's message.
 """
 
 import contextlib
 import copy
-import html
-import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isclose, prod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-Coach = Callable[[tuple, object, object], str | None]
+from helpers.check.guard import Foreign, Outcome, attempt, plain
+from helpers.check.verdict import Verdict, beside
 
+#: An error in the course's own code: raise it (tests set this), instead of telling the learner in a sentence.
+STRICT = False
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found. `passed` is for graded assignments, `message` for the learner."""
-
-    passed: bool
-    message: str
-
-    def __repr__(self) -> str:
-        return f"{'[passed]' if self.passed else '[not yet]'} {self.message}"
-
-    def _repr_html_(self) -> str:
-        mark, colour = ("✓ passed", "#009E73") if self.passed else ("✗ not yet", "#D55E00")
-        return (
-            f'<div role="status" style="border-left:5px solid {colour};padding:4px 10px">'
-            f"<b>{mark}</b> &nbsp; {html.escape(self.message)}</div>"
-        )
-
-
-#: Hints for errors that beginners meet in any exercise.
+#: Hints for errors that beginners meet in any exercise: a part of the error's text to the hint.
 _CRASHES = {
     "for ^": "In Python a power is written **, as in 2**20.",
     "for +=": "Is one of the two still None, or a list?",
@@ -50,103 +34,189 @@ _CRASHES = {
 }
 
 
-#: What `right` returns where there is no single right object (a model, say): then `coach` alone decides.
-COACHED = object()
-
-
 class _NotYet(Exception):
-    """Ends a check with a message."""
+    """Ends a check with a message, and the result that it is about beside the expected one."""
+
+    def __init__(self, message: str, got: object = None, want: object = None):
+        super().__init__(message)
+        self.drawing = beside(got, want)
 
 
-def judge(
-    name: str,
-    answer: object,
-    cases: Iterable[tuple],
-    right: Callable[..., object],
-    praise: str,
-    coach: Coach = lambda arguments, got, want: None,
-    crashes: Mapping[str, str] | None = None,
-) -> Verdict:
-    """Try `answer` on every case against `right`; `coach` may name a mistake before the general comparison does.
+@dataclass(frozen=True)
+class Tried:
+    """One call of an answer, for a coach."""
 
-    `crashes`: a part of an error's text to the hint that is added to it.
+    arguments: tuple  # as the check made them
+    after: tuple  # as the answer left them
+    got: object
+    want: object
+    answer: Callable  # the answer itself, to be called through `attempt`
+
+
+@dataclass(frozen=True)
+class Check:
+    """What all exercises share: called on the learner's object, it returns a Verdict, whatever that object does."""
+
+    name: str
+    right: object
+    praise: str
+    slips: Mapping[str, object] = field(default_factory=dict)
+
+    def each_slip(self) -> Iterator[tuple[str, object]]:
+        """Every slip with its message."""
+        for message, slips in self.slips.items():
+            for slip in slips if isinstance(slips, list) else [slips]:
+                yield message, slip
+
+    def __call__(self, answer: object) -> Verdict:
+        try:
+            self._judge(answer)
+        except _NotYet as stop:
+            return Verdict(False, str(stop), stop.drawing)
+        except Exception as error:
+            if STRICT:
+                raise
+            return Verdict(
+                False,
+                f"the check of {self.name} stopped with {type(error).__name__}. That is a mistake of the course, not "
+                "of yours. Compare your answer with the solution, and tell us about it.",
+            )
+        return Verdict(True, self.praise)
+
+
+@dataclass(frozen=True)
+class Exercise(Check):
+    """An exercise whose answer is a function; `exercise` makes one from the right function.
+
+    `cases`: the arguments of each call, of which an answer gets copies. `slips`: a message to the wrong function (or to
+    several) that makes this mistake. `crashes`: a part of an error's text to a hint. `coach`: for what no slip can
+    show; it sees results of the right kind only, and returns a message or nothing.
     """
-    try:
-        _callable(name, answer)
-        for place, arguments in enumerate(cases):
-            want = right(*copy.deepcopy(arguments))
-            got, changed = _call(name, answer, arguments, {**_CRASHES, **(crashes or {})})
-            if got is None or got is ...:
-                if place:
-                    given = ", ".join(kind(argument) for argument in arguments)
-                    raise _NotYet(f"{name}({given}) returned nothing, others did. Every way through it needs a return.")
-                raise _NotYet(f"{name} returned nothing. Put your code in place of ... and end it with return.")
-            if changed:
+
+    cases: Sequence[tuple] = ()
+    crashes: Mapping[str, str] = field(default_factory=dict)
+    coach: Callable[[Tried], str | None] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "__doc__", self.right.__doc__)
+
+    def _judge(self, answer: object) -> None:
+        self._refuse(answer)
+        for place, arguments in enumerate(self.cases):
+            given = f"{self.name}({', '.join(map(_given, arguments))})"
+            after = copy.deepcopy(arguments)
+            outcome = attempt(answer, *after, waiting_for=given)
+            if outcome.error:
+                hints = {**_CRASHES, **self.crashes}
+                hint = next((f" {hints[part]}" for part in hints if part in outcome.error), "")
+                raise _NotYet(f"{self.name} stopped{outcome.error}.{hint}")
+            if outcome.changed:
+                raise _NotYet(f"{self.name} changed {outcome.changed}")
+            if outcome.result is None or outcome.result is ...:
                 raise _NotYet(
-                    f"{name} changed {changed} that it was given. Make a new one: an operation whose name ends "
-                    "in _ , an assignment to x[...] or += works in place."
+                    f"{given} returned nothing, others did. Every way through it needs a return."
+                    if place
+                    else f"{self.name} returned nothing. Put your code in place of ... and end it with return."
                 )
-            if message := _mistake(name, arguments, got, want, coach):
-                raise _NotYet(message)
-    except _NotYet as stop:
-        return Verdict(False, str(stop))
-    return Verdict(True, praise)
+            for old, new in zip(arguments, after, strict=True):
+                if attempt(_same, new, old).result is not True:  # nobody knows what became of the new one
+                    raise _NotYet(
+                        f"{self.name} changed the {'list' if isinstance(old, list) else kind(old)} that it was given. "
+                        "Make a new one: an operation whose name ends in _ , an assignment to x[...] or += works in "
+                        "place."
+                    )
+            self._compare(place, given, Tried(arguments, after, outcome.result, self._right(arguments), answer))
 
+    def _refuse(self, answer: object) -> None:
+        if answer is None or answer is ...:
+            raise _NotYet(f"{self.name} is still empty. Put your code in place of ... in the cell above and run it.")
+        if not callable(answer) or issubclass(type(answer), type):
+            raise _NotYet(
+                f"the check needs the function itself, but got {kind(attempt(lambda: answer).result)}. "
+                f"Write check.{self.name}({self.name}), without a call and without quotes."
+            )
 
-def _mistake(name: str, arguments: tuple, got: object, want: object, coach: Coach) -> str | None:
-    if isinstance(got, np.generic):  # a single number out of NumPy is as good as Python's
-        got = got.item()
-    try:
-        if want is COACHED:
-            return coach(arguments, got, want)
-        same_kind = not isinstance(want, Tensor) or not isinstance(got, Tensor) or got.dtype == want.dtype
-        named = _nan(got, want)
-        with contextlib.suppress(*(() if same_kind else (RuntimeError,))):  # Half against Float: the dtype is the point
-            named = named or coach(arguments, got, want)
-        return named or _difference(name, arguments, got, want)
-    except Exception as error:  # 10**400, an empty tensor, a quantized one, one without data
-        return f"{name} returned a {type(got).__name__} that cannot be compared ({_last_line(error)})."
-
-
-def _callable(name: str, answer: object) -> None:
-    if answer is None or answer is ...:
-        raise _NotYet(f"{name} is still empty. Put your code in place of ... in the cell above and run it.")
-    if not callable(answer) or isinstance(answer, type):
-        raise _NotYet(
-            f"the check needs the function itself, but got {kind(answer)}. Write check.{name}({name}), "
-            "without a call and without quotes."
-        )
-
-
-def _call(name: str, answer: Callable, arguments: tuple, crashes: Mapping[str, str]) -> tuple[object, str | None]:
-    """Call with everything guarded; return the result and the name of an argument that it changed, if any."""
-    before, recording = copy.deepcopy(arguments), torch.is_grad_enabled()
-    try:
+    def _right(self, arguments: tuple) -> object:
         with torch.random.fork_rng(devices=[]):
-            got = answer(*arguments)
-    except (Exception, SystemExit) as error:
-        hint = next((f" {text}" for part, text in crashes.items() if part in str(error)), "")
-        raise _NotYet(f"{name} stopped{_place(error)} with {_last_line(error)}.{hint}") from None
-    finally:
-        still = torch.is_grad_enabled()
-        torch.set_grad_enabled(recording)
-    if still != recording:
-        raise _NotYet(f"{name} switched gradients off for everything that comes after it. Use with torch.no_grad():.")
-    for argument, old in zip(arguments, before, strict=True):
-        if not _same(argument, old):
-            return got, f"the {type(argument).__name__ if isinstance(argument, list) else kind(argument)}"
-    return got, None
+            return plain(self.right(*copy.deepcopy(arguments)))
+
+    def _compare(self, place: int, given: str, tried: Tried) -> None:
+        got, want = tried.got, tried.want
+        if isinstance(want, nn.Module | Foreign) and not self.coach:
+            raise TypeError(f"{self.name} needs a coach: a {kind(want)} cannot be compared with another")
+        if isinstance(got, Tensor) and got.ndim == 0 and _family(want) == "number":
+            got = got.item()
+        message = _nan(got)
+        if not message and self.coach and _family(got) == _family(want):
+            message = self.coach(tried)
+        reached = _agreement(got, want)
+        if isinstance(want, int) and isinstance(got, float):
+            reached = min(reached, _DTYPE)
+        if not message and reached < _ALL:
+            message = f"{self._slip(place, got, reached)}{_difference(given, got, want)}"
+        if message:
+            raise _NotYet(message, got, want)
+
+    def _slip(self, place: int, got: object, reached: int) -> str:
+        """The message of the slip that `got` agrees with further than `reached`, and that is right on earlier cases."""
+        found = ""
+        for message, slip in self.each_slip():
+            here = _agreement(got, self._tried(slip, place).result)
+            if here > reached and all(self._fits(slip, earlier) for earlier in range(place)):
+                found, reached = f"{message} ", here
+        return found
+
+    def _tried(self, slip: Callable, place: int) -> Outcome:
+        return attempt(slip, *copy.deepcopy(self.cases[place]))
+
+    def _fits(self, slip: Callable, place: int) -> bool:
+        """Whether a slip is right on a case, or does not run there: an axis that fits by accident fits nowhere else."""
+        outcome = self._tried(slip, place)
+        return bool(outcome.error) or _all_agrees(outcome.result, self._right(self.cases[place]))
 
 
-def _place(error: BaseException) -> str:
-    """The line of the learner's own code (a notebook cell or a test) that failed, not the line inside a library."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    return f" in its line {frames[0].line!r}" if frames and frames[0].line else ""
+def exercise(**parts: object) -> Callable[[Callable], Exercise]:
+    """Make an Exercise of the right function below it: its name, its docstring, its results."""
+    return lambda right: Exercise(right.__name__, right, **parts)
 
 
-def _last_line(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0].rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+@dataclass(frozen=True)
+class Question(Check):
+    """An exercise whose answer is a number or a tuple of numbers; `name` is what the learner sees, "height, width".
+
+    `slips`: a message to the wrong value; `advice`: what to say to any other; `__doc__`: what is asked.
+    """
+
+    advice: str = ""
+    asks: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "__doc__", self.asks)
+
+    def _judge(self, answer: object) -> None:
+        if callable(answer):
+            raise _NotYet(f"{self.name} is a function; give the value itself, plain numbers.")
+        value = attempt(lambda: answer).result
+        parts = list(value) if isinstance(value, tuple | list) else [value]
+        if not parts or any(part is None or part is ... for part in parts):
+            raise _NotYet(f"{self.name} is still empty. Put your answer in place of ... in the cell above and run it.")
+        for part in parts:
+            if _family(part) != "number":
+                raise _NotYet(f"{self.name} holds a {kind(part)}; expected plain numbers without quotes or units.")
+            if part != part:
+                raise _NotYet(f"{self.name} is NaN (not a number). Start again from whole numbers.")
+        wanted = self.right if isinstance(self.right, tuple) else (self.right,)
+        if len(parts) != len(wanted):
+            raise _NotYet(f"{self.name}: got {len(parts)} numbers, expected {len(wanted)}.")
+        if tuple(parts) == wanted:
+            return
+        value = tuple(parts) if isinstance(self.right, tuple) else parts[0]
+        for message, slip in self.each_slip():
+            if value == slip:
+                raise _NotYet(message)
+        named = zip(self.name.split(", "), parts, wanted, strict=True)
+        right = "".join(f"{name} is right. " for name, part, want in named if part == want)
+        raise _NotYet(f"{_given(value)} is not it. {right}{self.advice}")
 
 
 def kind(thing: object) -> str:
@@ -157,110 +227,113 @@ def kind(thing: object) -> str:
         return f"NumPy array of shape {thing.shape}"
     if isinstance(thing, nn.Module):
         return "model"
-    if isinstance(thing, tuple | list) and all(isinstance(part, int | float) for part in thing):
-        return repr(thing)[:60]
+    if isinstance(thing, tuple | list) and len(thing) < 20 and all(_family(part) == "number" for part in thing):
+        return f"{thing!r:.60}"
     if isinstance(thing, str | bool | int | float):
         return f"{type(thing).__name__} {thing!r:.60}"
-    return type(thing).__name__
+    return thing.name if isinstance(thing, Foreign) else type(thing).__name__
 
 
-def _same(one: object, other: object) -> bool:
-    """Equal, for everything that a check hands out. Train and eval mode of a module is for the checks to judge."""
-    if isinstance(one, Tensor):
-        return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other)
-    if isinstance(one, nn.Module):
-        return all(_same(mine, yours) for mine, yours in zip(one.parameters(), other.parameters(), strict=True))
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(_same(mine, yours) for mine, yours in zip(one, other, strict=True))
-    return one == other
+def _given(thing: object) -> str:
+    """How a call is written in a message: numbers and text as they are, anything else by its kind."""
+    if isinstance(thing, list) and kind(thing) == "list":
+        return f"list of {len(thing)}"
+    return f"{thing!r:.60}" if isinstance(thing, str | bool | int | float) else kind(thing)
 
 
-def _nan(got: object, want: object) -> str | None:
-    in_tensor = isinstance(got, Tensor) and got.is_floating_point() and bool(got.isnan().any())
-    if in_tensor or (isinstance(got, np.ndarray) and got.dtype.kind == "f" and bool(np.isnan(got).any())):
+def _same(new: object, old: object) -> bool:
+    """Equal, for everything that a check hands out. Train and eval mode of a model is for the coaches to judge."""
+    if isinstance(old, Tensor):
+        return new.shape == old.shape and new.dtype == old.dtype and torch.equal(new, old)
+    if isinstance(old, np.ndarray):
+        return new.dtype == old.dtype and np.array_equal(new, old)
+    if isinstance(old, nn.Module):
+        layers = [[type(layer) for layer in model.modules()] for model in (new, old)]
+        return layers[0] == layers[1] and _same(list(new.parameters()), list(old.parameters()))
+    if isinstance(old, list | tuple):
+        return len(new) == len(old) and all(map(_same, new, old))
+    return new == old
+
+
+_KIND, _SHAPE, _DTYPE, _ALL = 1, 2, 3, 4  # how far two results agree; each includes those before it
+
+
+def _family(thing: object) -> str:
+    names = {bool: "bool", (int, float): "number", Tensor: "tensor", np.ndarray: "array", nn.Module: "model"}
+    other = thing.name if isinstance(thing, Foreign) else type(thing).__name__
+    return next((name for types, name in names.items() if isinstance(thing, types)), other)
+
+
+def _agreement(one: object, other: object) -> int:
+    """How far two results agree: in kind, shape, dtype, or all numbers (then `_ALL`). What needs a coach agrees."""
+    family = _family(one)
+    if family != _family(other):
+        return 0
+    if family == "number":
+        close = one == other if isinstance(one, int) and isinstance(other, int) else isclose(one, other, rel_tol=1e-4)
+        return _ALL if close or abs(one - other) < 1e-9 else _DTYPE
+    if isinstance(one, tuple | list):
+        return _ALL if len(one) == len(other) and all(map(_all_agrees, one, other)) else _KIND
+    if family not in ("tensor", "array"):
+        return _ALL if isinstance(one, nn.Module | Foreign) or one == other else _KIND
+    if one.shape != other.shape:
+        return _KIND
+    if one.dtype != other.dtype:
+        return _SHAPE
+    return _ALL if _close(one, other).all() else _DTYPE
+
+
+def _all_agrees(one: object, other: object) -> bool:
+    return _agreement(one, other) == _ALL
+
+
+def _close(one: Tensor | np.ndarray, other: Tensor | np.ndarray) -> np.ndarray:
+    """For each number whether it is as expected, for the same shape and dtype."""
+    one, other = (part.detach().double().numpy() if isinstance(part, Tensor) else part for part in (one, other))
+    return np.isclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def _nan(got: object) -> str | None:
+    if isinstance(got, float) and got != got:
+        return "the result is NaN (not a number). Look for 0 / 0, or for a calculation with a NaN in it."
+    if isinstance(got, Tensor | np.ndarray) and bool((got != got).any()):
         return (
             "the result holds NaN (not a number). Look for 0 / 0, a root or logarithm of a negative, or empty memory."
         )
-    if isinstance(got, float) and got != got and isinstance(want, int | float):
-        return "the result is NaN (not a number). Look for 0 / 0, or for a calculation with a NaN in it."
     return None
 
 
-def _difference(name: str, arguments: tuple, got: object, want: object) -> str | None:
+def _difference(given: str, got: object, want: object) -> str:
     """What differs, in the order in which a learner should repair it: type, shape, dtype, values."""
-    given = f"{name}({', '.join(kind(argument) for argument in arguments)})"
-    if isinstance(want, np.ndarray):
-        if not isinstance(got, np.ndarray):
-            return f"{given} returned {kind(got)}, expected a NumPy array of shape {want.shape}."
-        if got.dtype.kind not in "biuf":
-            return f"{given} returned an array of {got.dtype}, expected {want.dtype}."
-        got, want = torch.from_numpy(np.ascontiguousarray(got)), torch.from_numpy(np.ascontiguousarray(want))
-    if isinstance(want, Tensor):
-        if not isinstance(got, Tensor):
-            return f"{given} returned {kind(got)}, expected a torch tensor of shape {tuple(want.shape)}."
-        if got.shape != want.shape:
-            return f"{given}: got shape {tuple(got.shape)}, expected {tuple(want.shape)}."
-        if got.dtype != want.dtype:
-            return f"{given}: the shape is right, the dtype is {_plain(got.dtype)}, expected {_plain(want.dtype)}."
-        if not torch.allclose(got.double(), want.double(), rtol=1e-4, atol=1e-6):
-            share = (~torch.isclose(got.double(), want.double(), rtol=1e-4, atol=1e-6)).double().mean().item()
-            return f"{given}: shape and dtype are right, but {max(share, 0.01):.0%} of the numbers are not as expected."
-        return None
-    if isinstance(want, bool):
-        if not isinstance(got, bool):
-            return f"{given} returned {kind(got)}, expected True or False (bool(...) makes one)."
-        return None if got == want else f"{given}: got {got}, expected {want}."
-    if isinstance(got, Tensor) and got.ndim == 0 and isinstance(want, int | float):
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, int | float):
-        return f"{given} returned {kind(got)}, expected a Python number such as {want}."
-    if isinstance(want, int) and not isinstance(got, int):
-        return f"{given}: got the float {got}, expected the whole number {want}."
-    return (
-        None
-        if isclose(got, want, rel_tol=1e-4, abs_tol=1e-9)
-        else f"{given}: got {_number(got)}, expected {_number(want)}."
-    )
+    if _family(got) != _family(want):
+        expected = {
+            "tensor": f"a torch {kind(want)}",
+            "array": f"a {kind(want)}",
+            "bool": "True or False (bool(...) makes one)",
+            "number": f"a Python number such as {want}",
+            "model": "a model such as nn.Sequential(...)",
+        }
+        return f"{given} returned {kind(got)}, expected {expected.get(_family(want), kind(want))}."
+    if isinstance(want, int | float):
+        if isinstance(want, int) and isinstance(got, float):
+            return f"{given}: got the float {got}, expected the whole number {want}."
+        return f"{given}: got {_number(got)}, expected {_number(want)}."
+    if not isinstance(want, Tensor | np.ndarray):
+        return f"{given}: got {kind(got)}, expected {kind(want)}."
+    if got.shape != want.shape:
+        return f"{given}: got shape {tuple(got.shape)}, expected {tuple(want.shape)}."
+    if got.dtype != want.dtype:
+        return f"{given}: the shape is right, the dtype is {_plain(got.dtype)}, expected {_plain(want.dtype)}."
+    share = max(1 - _close(got, want).mean(), 0.01)
+    return f"{given}: shape and dtype are right, but {share:.0%} of the numbers are not as expected."
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}" if not isinstance(value, bool) else str(value)
 
 
-def _plain(dtype: torch.dtype) -> str:
+def _plain(dtype: object) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def judge_value(
-    name: str, answer: object, want: object, praise: str, coaching: Mapping[object, str], advice: str
-) -> Verdict:
-    """Judge an answer that is a number or a tuple of numbers.
-
-    `name`: what the learner sees, such as "entry, height, width"; `coaching`: wrong answers to their mistakes;
-    `advice`: what to say to any other number.
-    """
-    try:
-        if callable(answer):
-            raise _NotYet(f"{name} is a function; give the value itself, plain numbers.")
-        parts = list(answer) if isinstance(answer, tuple | list) else [answer]
-        if not parts or any(part is None or part is ... for part in parts):
-            raise _NotYet(f"{name} is still empty. Put your answer in place of ... in the cell above and run it.")
-        if any(isinstance(part, bool | str) or not isinstance(part, int | float) for part in parts):
-            wrong = next(part for part in parts if isinstance(part, bool | str) or not isinstance(part, int | float))
-            raise _NotYet(f"{name} holds a {kind(wrong)}; expected plain numbers without quotes or units.")
-        if any(part != part for part in parts):
-            raise _NotYet(f"{name} is NaN (not a number). Start again from whole numbers.")
-        count = len(want) if isinstance(want, tuple) else 1
-        if len(parts) != count:
-            raise _NotYet(f"{name}: got {len(parts)} numbers, expected {count}.")
-        plain = tuple(parts) if isinstance(want, tuple) else parts[0]
-        if plain != want:
-            raise _NotYet(coaching.get(plain) or f"{plain} is not it. {advice}")
-    except _NotYet as stop:
-        return Verdict(False, str(stop))
-    return Verdict(True, praise)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -272,3 +345,22 @@ def pixels(*shape: int, seed: int = 0) -> Tensor:
     """Uniform uint8 numbers from a generator of their own."""
     generator = torch.Generator().manual_seed(seed + 1000 * prod(shape))
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+def picture(channels: int, height: int, width: int) -> Tensor:
+    """uint8 (C, H, W) that shows a wrong axis: red grows downwards, green to the right, and blue is the letter F."""
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
+    stroke = 1 + min(height, width) // 10
+    letter = 255 * (
+        (columns < stroke) | (rows < stroke) | (abs(rows - height // 2) < stroke) & (columns < width * 2 // 3)
+    )
+    layers = torch.broadcast_tensors(255 * rows // (height - 1), 255 * columns // (width - 1), letter)
+    return torch.stack(layers[:channels]).to(torch.uint8)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Models made in this block are the same in every run, and random numbers after it as if it were not there."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

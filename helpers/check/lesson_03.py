@@ -1,43 +1,17 @@
 """The checks of lesson 03: flattening that keeps B, parameters by hand, in_features, an MLP, and odd batch sizes."""
 
-from collections.abc import Callable
 from itertools import pairwise
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from helpers.check.core import COACHED, Verdict, judge, kind, normal
+from helpers.check.core import Tried, exercise, kind, normal, seeded
+from helpers.check.guard import attempt
 
 
-def flatten_batch(answer: object) -> Verdict:
-    """x (B, ...) in, (B, n) out: the same numbers in the same order."""
-
-    def coach(arguments: tuple, got: object, want: Tensor) -> str | None:
-        (x,) = arguments
-        if not isinstance(got, Tensor):
-            return None
-        b, shape = len(x), tuple(got.shape)
-        given = f"for x of shape {tuple(x.shape)}: "
-        if shape == (x.numel(),):
-            return f"{given}you flattened the batch too: got {shape}, expected {tuple(want.shape)}."
-        if shape == tuple(x.shape) and x.ndim > 2:
-            return f"{given}x came back as it was. Join all axes but the first: {tuple(want.shape)}."
-        if shape == (1, x.numel()) and b > 1:
-            return f"{given}got {shape}: one row with everything in it. There must be {b} rows, one a sample."
-        if shape == (want.shape[1], b) and shape != tuple(want.shape):
-            return f"{given}got {shape}: rows and columns are the wrong way round. B comes first."
-        if x.ndim > 3 and got.ndim > 2 and shape[0] == b and got.numel() == x.numel():
-            return f"{given}got {shape}: some axes are still apart. All axes behind B become one."
-        if x.ndim == 3 and got.ndim == 2 and got.numel() == x.numel() and shape != tuple(want.shape):
-            return f"{given}got {shape}: samples were joined. Each of the {b} samples keeps its own row."
-        if shape == tuple(want.shape) and got.dtype == want.dtype and not torch.equal(got, want):
-            if torch.equal(got.sort(1).values, want.sort(1).values):
-                return f"{given}the numbers are right, their order is not. Leave out permute, and leave the axes alone."
-            return f"{given}shape is right, but rows got numbers of other samples. B must stay the first axis."
-        return None
-
-    cases = [
+@exercise(
+    cases=[
         (normal(32, 1, 28, 28),),
         (normal(5, 3, 8, 6),),
         (normal(1, 3, 4, 4),),
@@ -46,234 +20,259 @@ def flatten_batch(answer: object) -> Verdict:
         (normal(7, 9, 2),),
         (normal(3, 2, 4, 3, 2),),
         (normal(6, 5),),
-    ]
-    crashes = {
+    ],
+    praise="B stays, the rest is one axis.",
+    slips={
+        "you flattened the batch too.": lambda x: x.flatten(),
+        "x came back as it was. Join all axes but the first.": lambda x: x,
+        "that is one row with everything in it. There must be B rows, one a sample.": lambda x: x.reshape(1, -1),
+        "rows and columns are the wrong way round. B comes first.": lambda x: x.reshape(len(x), -1).T,
+        "some axes are still apart. All axes behind B become one.": [lambda x: x.flatten(2), lambda x: x.flatten(1, 2)],
+        "samples were joined. Each of the B samples keeps its own row.": [
+            lambda x: x.flatten(0, -2),
+        ],
+        "the numbers are right, their order is not. Leave out permute, and leave the axes alone.": [
+            lambda x: x.movedim(1, -1).reshape(len(x), -1),
+            lambda x: x.transpose(-1, -2).reshape(len(x), -1),
+        ],
+        "rows got numbers of other samples. B must stay the first axis.": [
+            lambda x: x.movedim(0, -1).reshape(len(x), -1),
+            lambda x: x.transpose(0, 1).reshape(len(x), -1),
+        ],
+    },
+    crashes={
         "view size is not compatible": "view needs neighbours in memory; reshape copies where it must.",
         "not enough values to unpack": "x may have any number of axes; use len(x) and -1.",
         "too many values to unpack": "x may have any number of axes; use len(x) and -1.",
         "is invalid for input of size": "Sizes differ from call to call; -1 lets PyTorch work one out.",
         "Dimension out of range": "x may have any number of axes, from two on.",
-    }
-    return judge(
-        "flatten_batch",
-        answer,
-        cases,
-        lambda x: x.reshape(len(x), -1),
-        "B stays, the rest is one axis.",
-        coach,
-        crashes,
-    )
+    },
+)
+def flatten_batch(x):
+    """x (B, ...) in, (B, n) out: the same numbers in the same order."""
+    return x.reshape(len(x), -1)
 
 
-def parameters_of_mlp(sizes: tuple[int, ...]) -> int:
-    """Weights and biases of the Linear layers between these sizes."""
-    return sum(inputs * outputs + outputs for inputs, outputs in pairwise(sizes))
+def _weights(sizes):
+    return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
 
 
-def mlp_parameters(answer: object) -> Verdict:
-    """sizes such as (784, 128, 10) in, the number of weights and biases of the Linear layers between them out."""
-
-    def coach(arguments: tuple, got: object, want: int) -> str | None:
-        (sizes,) = arguments
-        if isinstance(got, bool) or not isinstance(got, int | float) or got == want:
-            return None
-        pairs = list(pairwise(sizes))
-        weights = sum(a * b for a, b in pairs)
-        slips = {
-            weights: "these are the weights only. Each of a layer's outputs has one bias as well",
-            weights + sum(sizes): "you gave the inputs biases too. Only the outputs of a layer have them",
-            weights + sum(sizes[:-1]): "a layer has one bias for each output, not for each input",
-            weights + len(pairs): "you counted one bias a layer. There is one for each output",
-            weights + sizes[-1]: "only the last layer got biases. Every layer has them",
-            parameters_of_mlp(sizes[:2]): "only the first layer was counted. Is the return inside the loop",
-            pairs[-1][0] * pairs[-1][1] + pairs[-1][1]: "only the last layer was counted. Add the layers up",
-            prod(sizes): "you multiplied all sizes. Each layer has inputs x outputs weights; layers are added",
-            sum(sizes): "you added the sizes. A layer has inputs x outputs weights",
-            4 * want: "these are bytes. The question asks for the number of parameters",
-        }
-        text = slips.get(got)
-        return f"mlp_parameters({sizes}): got {got:,}; {text}." if text else None
-
-    cases = [((784, 128, 10),), ((3072, 128, 10),), ((784, 10),), ((5, 4, 3, 2),), ((1, 1),), ((784, 256, 64, 10),)]
-    crashes = {
+@exercise(
+    cases=[((784, 128, 10),), ((3072, 128, 10),), ((784, 10),), ((5, 4, 3, 2),), ((1, 1),), ((784, 256, 64, 10),)],
+    praise="inputs x outputs + outputs, for every layer.",
+    slips={
+        "these are the weights only. Each of a layer's outputs has one bias as well.": _weights,
+        "you gave the inputs biases too. Only the outputs of a layer have them.": lambda sizes: (
+            _weights(sizes) + sum(sizes)
+        ),
+        "a layer has one bias for each output, not for each input.": lambda sizes: _weights(sizes) + sum(sizes[:-1]),
+        "you counted one bias a layer. There is one for each output.": lambda sizes: _weights(sizes) + len(sizes) - 1,
+        "only the last layer got biases. Every layer has them.": lambda sizes: _weights(sizes) + sizes[-1],
+        "only the first layer was counted. Is the return inside the loop?": lambda sizes: (sizes[0] + 1) * sizes[1],
+        "only the last layer was counted. Add the layers up.": lambda sizes: (sizes[-2] + 1) * sizes[-1],
+        "you multiplied all sizes. Each layer has inputs x outputs weights; layers are added.": prod,
+        "you added the sizes. A layer has inputs x outputs weights.": sum,
+        "these are bytes. The question asks for the number of parameters.": lambda sizes: (
+            4 * (_weights(sizes) + sum(sizes[1:]))
+        ),
+    },
+    crashes={
         "values to unpack": "sizes may hold two numbers or more: go through neighbours in a loop.",
         "out of range": "sizes may hold two numbers or more: there is one layer less than sizes.",
-    }
-    praise = "inputs x outputs + outputs, for every layer."
-    return judge("mlp_parameters", answer, cases, parameters_of_mlp, praise, coach, crashes)
+    },
+)
+def mlp_parameters(sizes):
+    """sizes such as (784, 128, 10) in, the number of weights and biases of the Linear layers between them out."""
+    return _weights(sizes) + sum(sizes[1:])
 
 
-def inputs_needed(answer: object) -> Verdict:
-    """layers (a module) and the shape of one sample in; the in_features that a Linear behind Flatten needs out."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        pooled = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
-        cases = [
-            (pooled, (1, 28, 28)),
-            (nn.Conv2d(1, 8, 3), (1, 28, 28)),
-            (nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.BatchNorm2d(4)).eval(), (3, 32, 32)),
-            (nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(3)), (3, 31, 20)),
-            (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten()), (2, 5, 7)),
-        ]
+def _comes_out(layers, sample_shape, batch_size=1):
+    with torch.no_grad():
+        return layers(torch.zeros(batch_size, *sample_shape))
 
-    def shape_of(layers: nn.Module, sample_shape: tuple[int, ...]) -> tuple[int, ...]:
-        with torch.no_grad():
-            return tuple(layers(torch.zeros(1, *sample_shape)).shape)
 
-    def coach(arguments: tuple, got: object, want: int) -> str | None:
-        layers, sample_shape = arguments
-        shape = shape_of(layers, sample_shape)
-        if isinstance(got, tuple | torch.Size):
-            return f"returned the shape {tuple(got)}. Linear wants one number: multiply all sizes but B."
-        if isinstance(got, Tensor):
-            return f"returned a {kind(got)}. Linear wants one whole number, a Python int."
-        if isinstance(got, bool) or not isinstance(got, int | float) or got == want:
-            return None
-        given = f"for a sample {sample_shape}: got {got}; "
-        if got == prod(sample_shape):
-            return f"{given}that is the sample before the layers. Ask for the shape that comes out of them."
-        if len(shape) == 4 and got == shape[1]:
-            return f"{given}these are the channels only. Flatten joins channels, height and width."
-        if len(shape) == 4 and got == shape[2] * shape[3]:
-            return f"{given}that is height x width; the {shape[1]} channels count too."
-        if got == shape[-1]:
-            return f"{given}that is the last axis only. Flatten joins channels, height and width."
-        if got == 1568:
-            return f"{given}1568 fits one model only. Run a batch through the layers that are given."
-        if want and got % want == 0:
-            return f"{given}that is {got // want} times too many. Does it count the batch axis, or leave out a pooling?"
-        return None
+with seeded(3):
+    _LAYERS = [
+        (nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), (1, 28, 28)),
+        (nn.Conv2d(1, 8, 3), (1, 28, 28)),
+        (nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.BatchNorm2d(4)).eval(), (3, 32, 32)),
+        (nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(3)), (3, 31, 20)),
+        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten()), (2, 5, 7)),
+    ]
 
-    crashes = {
+
+def _whole_number(tried: Tried) -> str | None:
+    return f"returned a {kind(tried.got)}. Linear wants a Python int." if isinstance(tried.got, Tensor) else None
+
+
+@exercise(
+    cases=_LAYERS,
+    praise="the layers told you themselves.",
+    slips={
+        "that is the sample before the layers. Ask for the shape that comes out of them.": lambda _, shape: prod(shape),
+        "these are the channels only. Flatten joins channels, height and width.": lambda layers, shape: _comes_out(
+            layers, shape
+        ).shape[1],
+        "that is height x width; the channels count too.": lambda layers, shape: _comes_out(layers, shape)[
+            0, 0
+        ].numel(),
+        "that is the last axis only. Flatten joins channels, height and width.": lambda layers, shape: _comes_out(
+            layers, shape
+        ).shape[-1],
+        "1568 fits one model only. Run a batch through the layers that are given.": lambda layers, shape: 1568,
+        "that is too many times as much. Does it count the batch axis, or leave out a pooling?": [
+            lambda layers, shape: _comes_out(layers, shape, 2).numel(),
+            lambda layers, shape: 4 * _comes_out(layers, shape).numel(),
+        ],
+        "that is a shape. Linear wants one number: multiply all sizes but B.": lambda layers, shape: tuple(
+            _comes_out(layers, shape).shape
+        ),
+        "that is a tensor. Linear wants one whole number, a Python int.": lambda layers, shape: _comes_out(
+            layers, shape
+        ),
+    },
+    crashes={
         "to have": "The layers want (B, C, H, W). Which axis did your input lose or get?",
         "Expected 3D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
         "no attribute 'out_channels'": "layers may be any module. Run a batch through it and look at the shape.",
         "not subscriptable": "layers may be any module. Run a batch through it and look at the shape.",
         "expected 4D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
-    }
-
-    def right(layers: nn.Module, sample_shape: tuple[int, ...]) -> int:
-        return prod(shape_of(layers, sample_shape)[1:])
-
-    return judge("inputs_needed", answer, cases, right, "the layers told you themselves.", coach, crashes)
+    },
+    coach=_whole_number,
+)
+def inputs_needed(layers, sample_shape):
+    """layers (a module) and the shape of one sample in; the in_features that a Linear behind Flatten needs out."""
+    return _comes_out(layers, sample_shape).numel()
 
 
 def _affine(model: nn.Module, sample_shape: tuple[int, ...]) -> bool:
     """Whether f(x) + f(-x) = 2 f(0): so it is without anything between the Linear layers, and not with a ReLU."""
     x = normal(16, *sample_shape)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.no_grad():
         return torch.allclose(model(x) + model(-x), 2 * model(torch.zeros_like(x)), atol=1e-4)
 
 
-def build_mlp(answer: object) -> Verdict:
-    """sample_shape, hidden and classes in; a model out that takes (B, *sample_shape) and returns (B, classes)."""
-    cases = [((1, 28, 28), 128, 10), ((3, 32, 32), 128, 10), ((2, 4, 8), 8, 3), ((5,), 7, 2)]
+def _runs(tried: Tried) -> str | None:
+    """What goes wrong when batches run through the model."""
+    sample_shape, hidden, classes = tried.arguments
+    features = prod(sample_shape)
+    for b in (2, 1, features, hidden, 64):
+        outcome = attempt(torch.no_grad()(tried.got), normal(b, *sample_shape), waiting_for="the model")
+        if "mat1 and mat2" in outcome.error:
+            hint = (
+                f" The first Linear needs in_features = {features} here, each Linear what the one before makes."
+                if any(isinstance(layer, nn.Flatten) for layer in tried.got.modules())
+                else " No Flatten joins the axes of a sample before the first Linear."
+            )
+            return f"a batch of {b} fails{outcome.error}.{hint}"
+        if outcome.error:
+            return f"a batch of {b} fails{outcome.error}."
+        if kind(outcome.result) != f"tensor of shape {(b, classes)}":
+            return f"a batch of {b} comes out as {kind(outcome.result)}, expected shape {(b, classes)}."
+    return None
 
-    def coach(arguments: tuple, got: object, want: object) -> str | None:
-        sample_shape, hidden, classes = arguments
-        given = f"build_mlp({sample_shape}, {hidden}, {classes}): "
-        if isinstance(got, type) or not isinstance(got, nn.Module):
-            return f"{given}returned {kind(got)}, expected a model such as nn.Sequential(...)."
-        features = prod(sample_shape)
-        for b in (2, 1, features, hidden, 64):
-            try:
-                with torch.random.fork_rng(devices=[]), torch.no_grad():
-                    out = got(normal(b, *sample_shape))
-            except Exception as error:
-                text = str(error).split("\n")[0]
-                hint = ""
-                if "mat1 and mat2" in text:
-                    flat = any(isinstance(layer, nn.Flatten) for layer in got.modules())
-                    fits = (
-                        f"The first Linear needs in_features = {features} here, each Linear what the one before makes."
-                    )
-                    hint = fits if flat else "No Flatten joins the axes of a sample before the first Linear."
-                return f"{given}a batch of {b} fails with {type(error).__name__}: {text}. {hint}".rstrip()
-            if not isinstance(out, Tensor) or tuple(out.shape) != (b, classes):
-                return f"{given}a batch of {b} comes out as {kind(out)}, expected shape {(b, classes)}."
-        count = sum(parameter.numel() for parameter in got.parameters())
-        if count != (wanted := parameters_of_mlp((features, hidden, classes))):
-            parts = [(layer.in_features, layer.out_features) for layer in got.modules() if isinstance(layer, nn.Linear)]
-            if len(parts) == 2 and any(layer.bias is None for layer in got.modules() if isinstance(layer, nn.Linear)):
-                return f"{given}{count:,} parameters, expected {wanted:,}. A bias is missing: leave bias as it is."
-            return f"{given}{count:,} parameters, expected {wanted:,}. Its Linear layers are {parts}."
-        if _affine(got, sample_shape):
-            return f"{given}no ReLU between the two Linear layers. Without it, two of them do no more than one can."
-        layers = list(got)[:-1] if isinstance(got, nn.Sequential) else []
-        if isinstance(got, nn.Sequential) and isinstance(got[-1], nn.ReLU | nn.Softmax | nn.LogSoftmax):
-            return f"{given}the last layer is {type(got[-1]).__name__}. cross_entropy wants the plain logits of Linear."
-        if layers and sum(isinstance(layer, nn.Linear) for layer in layers) == 1:
-            order = [type(layer).__name__ for layer in layers if isinstance(layer, nn.ReLU | nn.Linear)]
-            if order == ["ReLU", "Linear"]:
-                return f"{given}ReLU stands before the first Linear. It belongs between the two."
-        return None
 
-    crashes = {
+def _is_the_mlp(tried: Tried) -> str | None:
+    """What differs from Flatten, Linear, ReLU, Linear, in a model that runs."""
+    sample_shape, hidden, classes = tried.arguments
+    layers = list(tried.got.modules())
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    count = sum(parameter.numel() for parameter in tried.got.parameters())
+    if count != (wanted := mlp_parameters.right((prod(sample_shape), hidden, classes))):
+        hint = f"Its Linear layers are {[(layer.in_features, layer.out_features) for layer in linear]}."
+        if len(linear) == 2 and any(layer.bias is None for layer in linear):
+            hint = "A bias is missing: leave bias as it is."
+        return f"{count:,} parameters, expected {wanted:,}. {hint}"
+    if attempt(_affine, tried.got, sample_shape).result is True:
+        return "no ReLU between the two Linear layers. Without it, two of them do no more than one can."
+    if isinstance(layers[-1], nn.ReLU | nn.Softmax | nn.LogSoftmax):
+        return f"the last layer is {type(layers[-1]).__name__}. cross_entropy wants the plain logits of Linear."
+    order = [type(layer) for layer in layers if isinstance(layer, nn.ReLU | nn.Linear)]
+    if order == [nn.ReLU, nn.Linear, nn.Linear]:
+        return "ReLU stands before the first Linear. It belongs between the two."
+    return None
+
+
+def _coach_mlp(tried: Tried) -> str | None:
+    message = _runs(tried) or _is_the_mlp(tried)
+    return message and f"build_mlp{tried.arguments}: {message}"
+
+
+@exercise(
+    cases=[((1, 28, 28), 128, 10), ((3, 32, 32), 128, 10), ((2, 4, 8), 8, 3), ((5,), 7, 2)],
+    praise="any sample shape, any batch size.",
+    crashes={
         "type must be tuple of ints": "sample_shape is a tuple; math.prod multiplies its sizes.",
         "unsupported operand": "sample_shape is a tuple; math.prod multiplies its sizes.",
         "is not a Module subclass": "Make every layer with brackets, as in nn.ReLU(); commas between them, no list.",
         "out of range": "sample_shape may have one size or more; math.prod multiplies them all.",
         "values to unpack": "sample_shape may have one size or more; math.prod multiplies them all.",
-    }
-    praise = "any sample shape, any batch size."
-    return judge("build_mlp", answer, cases, lambda *_: COACHED, praise, coach, crashes)
+    },
+    coach=_coach_mlp,
+)
+def build_mlp(sample_shape, hidden, classes):
+    """sample_shape, hidden and classes in; a model out that takes (B, *sample_shape) and returns (B, classes)."""
+    first, last = nn.Linear(prod(sample_shape), hidden), nn.Linear(hidden, classes)
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), last)
 
 
-def takes_any_batch(answer: object) -> Verdict:
-    """A layer (any function) and its features in; True out if every (B, features) comes back as (B, something)."""
-    square, wide, narrow = normal(6, 6), normal(6, 4), normal(12, 4)
-    layers: list[tuple[Callable, int, bool, str]] = [
-        (lambda x: x @ wide, 6, True, "said False for x @ W, which takes every B. What did you compare with B?"),
-        (
-            lambda x: square @ x,
-            6,
-            False,
-            "said True for W @ x, which runs for one B only, where B equals features. Try other batch sizes too.",
-        ),
-        (
-            lambda x: wide.T @ x.T,
-            6,
-            False,
-            "said True for a layer that returns (4, B): it runs, but B is no longer first. Look at the shape.",
-        ),
-        (
-            lambda x: x.reshape(-1, 12) @ narrow,
-            6,
-            False,
-            "said True for a layer that makes one row of two samples: for an even B it runs. Compare the rows with B.",
-        ),
-        (
-            lambda x: (x @ wide).squeeze(),
-            6,
-            False,
-            "said True for a layer that squeezes: with B = 1 it loses the batch axis. Try B = 1.",
-        ),
-        (
-            lambda x: (x @ wide)[:, None],
-            6,
-            False,
-            "said True for a layer that returns (B, 1, 4). Two axes are wanted: (B, something).",
-        ),
-        (
-            lambda x: x[:1] @ wide,
-            6,
-            False,
-            "said True for a layer that keeps one row only: right for B = 1. Does your loop go on after the first B?",
-        ),
-        (lambda x: x @ square, 6, True, "said False for a layer that takes every B and returns (B, 6)."),
-        (lambda x: x @ normal(9, 2), 9, True, "said False for a layer with 9 features. features is not always 6."),
-    ]
+def _tried(sizes, fits=lambda out, b: out.ndim == 2 and len(out) == b):
+    """A test of a layer that tries only these batch sizes and asks only this."""
 
-    def case(layer: Callable) -> tuple[Callable, int, bool, str]:
-        return next(one for one in layers if one[0] is layer)
+    def takes(layer, features):
+        try:
+            return all(fits(layer(torch.rand(b, features)), b) for b in sizes or (1, 2, 3, features))
+        except RuntimeError:
+            return False
 
-    def coach(arguments: tuple, got: object, want: bool) -> str | None:
-        return case(arguments[0])[3] if isinstance(got, bool) and got != want else None
+    return takes
 
-    crashes = {
+
+_SQUARE, _WIDE, _JOINED, _NINE = normal(6, 6), normal(6, 4), normal(12, 4), normal(9, 2)
+
+
+@exercise(
+    cases=[
+        (lambda x: x @ _WIDE, 6),
+        (lambda x: _SQUARE @ x, 6),
+        (lambda x: _WIDE.T @ x.T, 6),
+        (lambda x: x.reshape(-1, 12) @ _JOINED, 6),
+        (lambda x: (x @ _WIDE).squeeze(), 6),
+        (lambda x: (x @ _WIDE)[:, None], 6),
+        (lambda x: x[:1] @ _WIDE, 6),
+        (lambda x: x @ _SQUARE, 6),
+        (lambda x: x @ _NINE, 9),
+    ],
+    praise="you now have a test of the shape. Lesson 01's rows_independent tests the values.",
+    slips={
+        "said False for x @ W, which takes every B. What did you compare with B?": lambda layer, features: False,
+        "said True for W @ x, which runs for one B only, where B equals features. Try other batch sizes too.": [
+            lambda layer, features: True,
+            lambda layer, features: _tried([features])(layer, features),
+        ],
+        "said True for a layer that returns (4, B): it runs, but B is no longer first. Look at the shape.": _tried(
+            None, lambda out, b: True
+        ),
+        "said True for a layer that makes one row of two samples: it runs for an even B. Compare rows with B.": _tried(
+            [2, 8], lambda out, b: out.ndim == 2 and len(out) in (b, b / 2)
+        ),
+        "said True for a layer that squeezes: with B = 1 it loses the batch axis. Try B = 1.": _tried([2, 3, 5]),
+        "said True for a layer that returns (B, 1, 4). Two axes are wanted: (B, something).": _tried(
+            None, lambda out, b: len(out) == b
+        ),
+        "said True for a layer that keeps one row only. Does your loop go on after the first B?": _tried([1]),
+        "said False for a layer that takes every B and returns (B, 6).": _tried(
+            None, lambda out, b: out.ndim == 2 and len(out) == b and out.shape[1] != 6
+        ),
+        "said False for a layer with 9 features. features is not always 6.": lambda layer, _: _tried([1, 2, 3])(
+            layer, 6
+        ),
+    },
+    crashes={
         "cannot be multiplied": "An error of the layer is an answer here: catch it with try and except RuntimeError.",
         "is invalid for input of size": "An error of the layer is an answer here: catch it with try and except.",
-    }
-    cases = [(layer, features) for layer, features, _, _ in layers]
-    praise = "you now have a test of the shape. Lesson 01's rows_independent tests the values."
-    return judge("takes_any_batch", answer, cases, lambda layer, _: case(layer)[2], praise, coach, crashes)
+    },
+)
+def takes_any_batch(layer, features):
+    """A layer (any function) and its features in; True out if every (B, features) comes back as (B, something)."""
+    return _tried(None)(layer, features)

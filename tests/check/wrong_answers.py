@@ -1,0 +1,199 @@
+"""Wrong answers that are no slips: they crash, or are a little wrong, or need a coach. Part of the message: answer.
+
+The slips, which most wrong answers are, stand with their exercise in `helpers.check`.
+"""
+
+from math import prod
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def four_names(shape, bytes_per_number):
+    b, c, h, w = shape
+    return b * c * h * w * bytes_per_number
+
+
+def four_axes(index, strides):
+    n, c, h, w = index
+    a, b, d, e = strides
+    return n * a + c * b + h * d + w * e
+
+
+def used_up(losses, sizes):
+    total, count = 0.0, sum(sizes)
+    while losses:
+        total += losses.pop() * sizes.pop()
+    return total / count
+
+
+def alone(model, batch, rows=None):
+    return [model(batch[i : i + 1]) for i in range(rows or len(batch))]
+
+
+def agree(one, other):
+    with torch.no_grad():
+        return torch.allclose(one, torch.cat(other), atol=1e-5)
+
+
+def swapped_in_place(picture):
+    picture[..., [0, 2]] = picture[..., [2, 0]]
+    return picture
+
+
+def logits(model, image):
+    with torch.no_grad():
+        return model.eval()(image.float() / 255)
+
+
+def switched_off(model, image):
+    torch.set_grad_enabled(False)
+    return logits(model, image[None]).argmax(1).item()
+
+
+def channels_first(photo):
+    return torch.tensor(photo).permute(2, 0, 1)
+
+
+def mlp(inputs, hidden, classes, **settings):
+    return [nn.Flatten(), nn.Linear(inputs, hidden, **settings), nn.ReLU(), nn.Linear(hidden, classes)]
+
+
+def keeps_logits(model, batches):
+    with torch.no_grad():
+        outputs = [model[:-1](x).repeat(1, 4) for x, _ in batches]
+        losses = [F.cross_entropy(model[-1](h[:, :64]), y).item() for h, (_, y) in zip(outputs, batches, strict=True)]
+    return sum(losses) / len(losses)
+
+
+def keeps_losses(model, batches):
+    losses = [F.cross_entropy(model(x), y) for x, y in batches]
+    return sum(loss.item() for loss in losses) / len(losses)
+
+
+def mean(model, batches):
+    return sum(F.cross_entropy(model(x), y) for x, y in batches) / len(batches)
+
+
+WRONG = {
+    "photo_bytes": {"-5 is not it": -5},
+    "to_mib": {
+        "expected a Python number": lambda n_bytes: f"{n_bytes / 2**20} MiB",
+        "returned nothing": lambda n_bytes: print(end=""),
+        "a power is written **": lambda n_bytes: n_bytes / 2 ^ 20,
+        "without // or int()": lambda n_bytes: int(n_bytes / 2**20),
+        "changed the default dtype for everything": lambda n_bytes: torch.set_default_dtype(torch.float64),
+    },
+    "bytes_of": {"stopped in its line 'b, c, h, w = shape' with ValueError": four_names},
+    "odd_entry": {"got 2 numbers, expected 3": (3, 28), "3, 28, 3) is not it. entry is right. height": (3, 28, 3)},
+    "to_batch": {
+        "RuntimeError: view size": lambda image: image.view(-1).view(1, *image.shape),
+        "returned NumPy array of shape (1, 3, 32, 32), expected a torch tensor": lambda image: np.asarray(image)[None],
+        "the dtype is float32, expected uint8": lambda image: image[None].float(),
+    },
+    "grey_batch": {"the channel axis is missing": torch.stack},  # two mistakes: the shape is named first
+    "rows_independent": {
+        "batch[i : i + 1] keeps it": lambda model, batch: agree(model(batch), [model(image) for image in batch]),
+        "Compare the values": lambda model, batch: model(batch).shape[0] == len(batch),
+        "came back in another mode": lambda model, batch: agree(model.eval()(batch), alone(model, batch)),
+        "torch.stack adds one": lambda model, batch: bool((model(batch) == torch.stack(alone(model, batch))).all()),
+        "use len(batch)": lambda model, batch: agree(model(batch), alone(model, batch, rows=8)),
+    },
+    "normalise": {
+        "with RuntimeError": lambda batch, mean, std: (batch - mean.view(-1, 1, 1, 1)) / std.view(-1, 1, 1, 1),
+        "changed the tensor of shape (4, 3, 6, 3) that it was given": lambda batch, mean, std: batch.sub_(
+            mean.view(1, -1, 1, 1)
+        ).div_(std.view(1, -1, 1, 1)),
+        "returned list, expected a torch tensor": lambda batch, mean, std: list(batch),
+        "got shape (3, 6, 3), expected (4, 3, 6, 3)": lambda batch, mean, std: batch[0],
+        "not always 3": lambda batch, mean, std: (batch - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1),
+    },
+    "dataset_mean": {
+        "with TypeError": lambda losses, sizes: losses * sizes / sum(sizes),
+        "changed the list that it was given": used_up,
+        "a loop in a loop": lambda losses, sizes: sum(a * b for a in losses for b in sizes) / sum(sizes),
+    },
+    "predict_one": {
+        "Which step adds the batch axis?": lambda model, image: logits(model, image).argmax(1).item(),
+        "Divide by 255": lambda model, image: logits(model, 255 * image[None].float()).argmax(1).item(),
+        "the pixels must become float32": lambda model, image: model(image[None]).argmax(1).item(),
+        "dropout threw numbers away": lambda model, image: model(image[None].float() / 255).argmax(1).item(),
+        "with torch.no_grad()": lambda model, image: model.eval()(image[None].float() / 255).argmax(1).item(),
+        "never called the model": lambda model, image: 3,
+        "Use with torch.no_grad():": switched_off,
+        "dividing by 255 gives": lambda model, image: logits(model, image[None] * 255 / 256).argmax(1).item(),
+        "argmax gives its place": lambda model, image: logits(model, image[None]).max().item(),
+        ".item() makes a Python int": lambda model, image: logits(model, image[None]).argmax(),
+    },
+    "to_display": {"the new order of all three axes": lambda image: np.transpose(image.numpy(), (1, 0))},
+    "to_model": {
+        "torch.from_numpy makes a tensor": lambda photo: (np.transpose(photo, (2, 0, 1)) / 255).astype(np.float32),
+        "a method of tensors": lambda photo: photo.permute(2, 0, 1),
+        "the dtype is float16, expected float32": lambda photo: channels_first(photo).half() / 255,
+    },
+    "bgr_to_rgb": {"changed the NumPy array": swapped_in_place},
+    "brighten": {
+        "changed the tensor": lambda image, more: image.add_(torch.tensor(more).to(torch.uint8)),
+        ".clamp works on every number": lambda image, more: min(image.int() + more, 255),
+        "got shape": lambda image, more: (image.int() + more).clamp(max=255).to(torch.uint8).squeeze(),
+        "wrapped around": lambda image, more: (image + torch.tensor(more).to(torch.uint8)).clamp(max=255),
+    },
+    "denormalise": {
+        "C on axis 1 of four": lambda batch, mean, std: batch * std.view(-1, 1, 1, 1) + mean.view(-1, 1, 1, 1),
+    },
+    "offset_of": {"not enough values to unpack": four_axes},
+    "flatten_batch": {
+        "reshape copies where it must": lambda x: x.view(len(x), -1),
+        "-1 lets PyTorch work one out": lambda x: x.reshape(32, 784),
+        "x may have any number of axes": lambda x: x.reshape(len(x), x.shape[1] * x.shape[2] * x.shape[3:][0]),
+        "expected (5, 144)": lambda x: x.reshape(-1, x.shape[-1]) if len(x) != 32 else x.flatten(1),
+    },
+    "mlp_parameters": {"two numbers or more": lambda sizes: (lambda a, b, c: a * b + b + b * c + c)(*sizes)},
+    "inputs_needed": {
+        "layers may be any module": lambda layers, shape: layers.out_channels * shape[1] * shape[2],
+        "Run a batch through it": lambda layers, shape: layers[0].out_channels * (shape[1] // 2) * (shape[2] // 2),
+        "Linear wants a Python int": lambda layers, shape: torch.tensor(layers(torch.zeros(1, *shape)).numel()),
+    },
+    "build_mlp": {
+        "No Flatten joins the axes": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes)[1:]),
+        "needs in_features = 3072 here": lambda shape, *sizes: nn.Sequential(*mlp(784, *sizes)),
+        "parameters, expected": lambda shape, hidden, classes: nn.Sequential(*mlp(prod(shape), 128, classes)),
+        "expected shape (2, 3)": lambda shape, hidden, classes: nn.Sequential(*mlp(prod(shape), hidden, 10)),
+        "no ReLU between": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes)[:2], mlp(1, *sizes)[3]),
+        "the last layer is Softmax": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes), nn.Softmax(1)),
+        "A bias is missing": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes, bias=False)),
+        "a batch of 2 fails": lambda shape, *sizes: nn.Sequential(nn.Flatten(0), *mlp(prod(shape), *sizes)[1:]),
+        "ReLU stands before": lambda shape, *sizes: nn.Sequential(
+            nn.Flatten(), nn.ReLU(), nn.Linear(prod(shape), sizes[0]), nn.Tanh(), nn.Linear(*sizes)
+        ),
+        "returned list, expected a model": lambda shape, *sizes: mlp(prod(shape), *sizes),
+        "math.prod multiplies": lambda shape, *sizes: nn.Sequential(*mlp(shape[0] * shape[1] * shape[2], *sizes)),
+    },
+    "takes_any_batch": {
+        "catch it with try": lambda layer, features: all(len(layer(torch.rand(b, features))) == b for b in (1, 2, 3)),
+    },
+    "model_bytes": {
+        "a tensor has nbytes": lambda model: model.nbytes,
+        "returned tensor of shape (2,), expected a Python number": lambda model: torch.tensor([3, 4]),
+    },
+    "fixed_bytes": {
+        "The names are": lambda parameters, optimizer: parameters * {"SGD": 8, "Momentum": 12, "Adam": 16}[optimizer],
+        "Every way through it needs a return": lambda parameters, optimizer: (
+            4 * parameters * (2 if optimizer == "sgd" else 4) if optimizer != "momentum" else None
+        ),
+    },
+    "crossover_batch": {"exercises 2 and 3 first": lambda sizes: 16 * ...},
+    "oom_numbers": {"(1, 2) is not it": (1, 2), "context is right. Each": (256, 3), "expected 2": 256},
+    "mean_loss": {
+        "holds the graph": mean,
+        "the result is a tensor": torch.no_grad()(mean),
+        "activations are kept": lambda model, batches: (
+            sum(F.cross_entropy(model(x), y).item() for x, y in batches) / len(batches)
+        ),
+        "a list of tensors": keeps_logits,
+        "Something of the old batch lives on": keeps_losses,
+        "leave backward() out": torch.no_grad()(lambda model, batches: mean(model, batches).backward()),
+    },
+}
