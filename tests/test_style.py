@@ -10,7 +10,7 @@ import pytest
 from helpers.folders import ROOT
 
 FLOORS = {
-    "problems": 0, "folders": 0, "units": 0, "data": 0, "models": 0, "training": 0,
+    "problems": 0, "folders": 0, "units": 0, "data": 0, "originals": 0, "models": 0, "training": 0,
     "memory": 0, "batch": 0, "layout": 0, "shape_flow": 0, "environment": 0,
     "figures": 1,
     "panels": 2, "check": 2, "course": 2, "authoring": 2,
