@@ -2,9 +2,11 @@
 
 Three floors, each importing only from floors below it:
 
-1. ground: ``problems``, ``folders``, ``data``, ``models``, ``training`` (plain functions and records)
-2. middle: ``figures`` (records in, a picture with its sentence out)
-3. top: ``panels`` and ``check`` (ipywidgets and exercise checks), and the ``course`` command
+1. ground, plain functions and records: ``problems``, ``folders``, ``environment``, ``units``, ``data``, ``originals``,
+   ``models``, ``training``, ``batch``, ``layout``, ``shape_flow``, ``memory``
+2. middle, records in and a picture with its sentence out: ``figures``
+3. top, widgets, exercises and the command: ``panels``, ``check``, ``course``, ``authoring``
 
-Nothing is imported here, so that each module loads only what it needs itself.
+Public are the rooms that stand here: of a file every name without a leading underscore, of a folder the names that its
+``__init__`` gathers. Nothing is imported here, so that each room loads only what it needs itself.
 """

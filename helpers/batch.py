@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from helpers.models import parameter_count
-from helpers.problems import Problem, whole_number
+from helpers.models import kept_modes, parameter_count
+from helpers.problems import Problem, said, shown, tensor_of, whole_number
 from helpers.units import bytes_of, exact_and_readable
 
 
@@ -36,24 +36,21 @@ class BatchFacts:
 def batch_facts(images: Tensor, model: nn.Module, batch_size: int, dtype: torch.dtype = torch.float32) -> BatchFacts:
     """Send the first `batch_size` images through `model` and note shapes and bytes.
 
-    images: (N, C, H, W) uint8. The model gets them as float32 in [0, 1], in eval mode and without gradients; its mode
-    is put back. `dtype` is the one that the bytes are counted for. Raises `Problem` if images are not NCHW uint8, if
-    `batch_size` is not between 1 and N, or if the model cannot take such a batch (with PyTorch's own message).
+    images: (N, C, H, W) uint8. The model gets them as float32 in [0, 1], in eval mode and without gradients; its modes
+    are put back. `dtype` is the one that the bytes are counted for. Raises `Problem` if images are not NCHW uint8, if
+    `batch_size` is not between 1 and N, or if the model cannot take such a batch (with PyTorch's own message) or does
+    not return a tensor.
     """
-    if not isinstance(images, Tensor) or images.ndim != 4 or images.dtype != torch.uint8:
-        given = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
-        raise Problem(f"images is {given}; give a uint8 tensor (N, C, H, W), for example data.digits().images.")
-    batch_size = whole_number("batch_size", batch_size, 1, len(images))
-    parameters = parameter_count(model)
-    batch = images[:batch_size]
-    was_training = model.training
-    model.eval()
+    tensor_of("images", images, "N, C, H, W", "data.digits().images", torch.uint8)
+    batch = images[: whole_number("batch_size", batch_size, 1, len(images))]
+    shape = tuple(batch.shape)
+    n_bytes, parameters = bytes_of(shape, dtype), parameter_count(model)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), kept_modes(model):
+            model.eval()
             output = model(batch.float() / 255)
     except Exception as error:
-        raise Problem(f"the model cannot take a batch of shape {tuple(batch.shape)}. PyTorch says: {error}") from error
-    finally:
-        model.train(was_training)
-    shape = tuple(batch.shape)
-    return BatchFacts(batch, shape, dtype, bytes_of(shape, dtype), tuple(output.shape), parameters)
+        raise Problem(f"the model cannot take a batch of shape {shape}. PyTorch says: {said(error)}") from error
+    if not isinstance(output, Tensor):
+        raise Problem(f"the model returns {shown(output)} for a batch of shape {shape}; it must return one tensor.")
+    return BatchFacts(batch, shape, dtype, n_bytes, tuple(output.shape), parameters)

@@ -10,6 +10,7 @@ lesson changes when its data do. Where the bundled data come from:
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,17 @@ import torch
 from PIL import Image
 
 from helpers import originals
-from helpers.problems import Problem, one_of
+from helpers.problems import (
+    LARGEST,
+    Problem,
+    folder_path,
+    instance_of,
+    one_of,
+    shown,
+    tensor_of,
+    true_or_false,
+    whole_number,
+)
 
 # Class: photograph, where its training patches are cut, where its test patches are cut (x0, y0, x1, y1).
 _PLACES = {
@@ -50,35 +61,36 @@ class ImageSet(torch.utils.data.Dataset):
     classes: tuple[str, ...]
 
     def __post_init__(self):
-        self.classes = tuple(self.classes)
-        _expect("images", self.images, torch.uint8, ("N", "C", "H", "W"))
-        _expect("labels", self.labels, torch.int64, ("N",))
-        if len(self.images) != len(self.labels) or len(self.images) == 0:
+        instance_of("name", self.name, str, "'my photos'")
+        self.classes = tuple(instance_of("classes", self.classes, (tuple, list), "('cat', 'dog')"))
+        for place, one in enumerate(self.classes):
+            instance_of(f"classes[{place}]", one, str, "'cat'")
+        tensor_of("images", self.images, "N, C, H, W", "data.digits().images", torch.uint8)
+        tensor_of("labels", self.labels, "N", "data.digits().labels", torch.int64)
+        name = shown(self.name)
+        if len(self.images) != len(self.labels):
             counts = f"{len(self.images):,} images and {len(self.labels):,} labels"
-            raise Problem(f"{self.name} has {counts}; there must be one label for each image, and one image or more.")
+            raise Problem(f"{name} has {counts}; there must be one label for each image.")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
-            raise Problem(f"{self.name} has labels from {low} to {high}; its {len(self.classes)} classes count from 0.")
+            raise Problem(f"{name} has labels from {low} to {high}; its {len(self.classes)} classes count from 0.")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        if not hasattr(i, "__index__"):
-            raise Problem(f"A set gives one image at a time, as set[0], not set[{i!r}]. For several: set.images[:8].")
-        return self.images[i], int(self.labels[i])
+        try:
+            place = range(len(self))[whole_number("i", i, -LARGEST)]  # an IndexError ends a loop over the set
+        except Problem:
+            given = shown(i)
+            raise Problem(
+                f"A set gives one image at a time, as set[0], not set[{given}]. For several: set.images[:8]."
+            ) from None
+        return self.images[place], int(self.labels[place])
 
     def __repr__(self) -> str:
         shape = tuple(self.images.shape[1:])
         return f"ImageSet({self.name}: {len(self):,} images {shape} {self.images.dtype}, {len(self.classes)} classes)"
-
-
-def _expect(name: str, value: object, dtype: torch.dtype, axes: tuple[str, ...]) -> None:
-    wanted = f"a tensor ({', '.join(axes)}) of {dtype}"
-    if not isinstance(value, torch.Tensor):
-        raise Problem(f"{name} is of type {type(value).__name__}; it must be {wanted}.")
-    if value.dtype != dtype or value.ndim != len(axes):
-        raise Problem(f"{name} has shape {tuple(value.shape)} and dtype {value.dtype}; it must be {wanted}.")
 
 
 def photograph_path() -> Path:
@@ -97,8 +109,7 @@ def digits(source: str = "bundled", train: bool = True, folder: str | os.PathLik
     `folder` (default: `data` in the work folder), downloaded into it by torchvision if they are not there.
     Raises `Problem` for a wrong argument, a failed download or an unusable file.
     """
-    folder = _arguments(source, ("bundled", "mnist"), train, folder)
-    return _copy(_bundled_digits(train)) if source == "bundled" else originals.load(source, train, folder, ImageSet)
+    return _load(source, "mnist", _bundled_digits, train, folder)
 
 
 def colours(source: str = "bundled", train: bool = True, folder: str | os.PathLike | None = None) -> ImageSet:
@@ -109,30 +120,21 @@ def colours(source: str = "bundled", train: bool = True, folder: str | os.PathLi
     in the work folder), downloaded into it by torchvision if they are not there.
     Raises `Problem` for a wrong argument, a failed download or an unusable file.
     """
-    folder = _arguments(source, ("bundled", "cifar10"), train, folder)
-    return _copy(_bundled_colours(train)) if source == "bundled" else originals.load(source, train, folder, ImageSet)
+    return _load(source, "cifar10", _bundled_colours, train, folder)
 
 
-def _arguments(source: object, sources: tuple[str, ...], train: object, folder: object) -> Path | None:
-    one_of("source", source, sources)
-    if not isinstance(train, bool):
-        raise Problem(f"train is {train!r}; allowed is True (training part) or False (test part).")
-    if folder is None:
-        return None
-    if not isinstance(folder, (str, os.PathLike)) or not str(folder):
-        raise Problem(f"folder is {folder!r}; give the path of a folder, as in folder='data'.")
-    folder = Path(os.path.expanduser(folder))
-    if os.path.isfile(folder):
-        raise Problem(f"folder is {str(folder)!r}, which is a file; give the path of a folder, as in folder='data'.")
-    return folder
+def _load(source: str, original: str, bundled: Callable[[bool], ImageSet], train: bool, folder: object) -> ImageSet:
+    one_of("source", source, ("bundled", original))
+    true_or_false("train", train, "True (training part) or False (test part)")
+    folder = None if folder is None else folder_path("folder", folder)
+    if source == original:
+        return originals.load(source, train, folder, ImageSet)
+    kept = bundled(train)
+    return ImageSet(kept.name, kept.images.clone(), kept.labels.clone(), kept.classes)
 
 
 def _part(train: bool) -> str:
     return "training part" if train else "test part"
-
-
-def _copy(data: ImageSet) -> ImageSet:
-    return ImageSet(data.name, data.images.clone(), data.labels.clone(), data.classes)
 
 
 def _photograph(name: str) -> Path:
@@ -157,7 +159,7 @@ def _bundled_digits(train: bool) -> ImageSet:
     part = slice(None, 1437) if train else slice(1437, None)
     small = np.rint(values[part].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     large = [np.pad(Image.fromarray(digit).resize((20, 20), Image.Resampling.BICUBIC), 4) for digit in small]
-    images = torch.from_numpy(np.stack(large)[:, None])
+    images = torch.from_numpy(np.stack(large)).unsqueeze(1)
     labels = torch.from_numpy(labels[part].astype(np.int64))
     return ImageSet(f"bundled digits, {_part(train)}", images, labels, tuple("0123456789"))
 

@@ -1,4 +1,4 @@
-"""How the numbers of an image lie in memory: shapes, strides, views and copies, as records."""
+"""How the numbers of an image lie, one after the other: shapes, strides, views and copies, as records."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from helpers.problems import Problem, one_of, whole_number
+from helpers.problems import Problem, one_of, said, tensor_of, whole_number, whole_numbers
+from helpers.units import bytes_of
 
 #: What the layout lab can do to an image (C, H, W), by the code that a learner would write.
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -36,13 +37,13 @@ class Layout:
 
     @cached_property
     def imshow_error(self) -> str:
-        """What Matplotlib's imshow says to this result; empty if it shows a picture."""
+        """What Matplotlib's imshow, or PyTorch on the way there, says to this result; empty if it shows a picture."""
         from matplotlib.figure import Figure
 
         try:
             Figure().subplots().imshow(self.result.numpy())
-        except TypeError as error:
-            return f"{type(error).__name__}: {error}"
+        except Exception as error:
+            return f"{type(error).__name__}: {said(error)}"
         return ""
 
     @property
@@ -58,24 +59,30 @@ class Layout:
 def layout(image: Tensor, code: str) -> Layout:
     """Do one of `OPERATIONS` to an image (C, H, W) and note what became of its layout.
 
-    Raises `Problem` if the image has not three axes or the operation is not in the list.
+    Raises `Problem` if the image has not three axes, has no numbers (empty, sparse, on "meta", complex) or more than
+    2**24 of them, or if the operation is not in the list.
     """
-    if not isinstance(image, Tensor) or image.ndim != 3:
-        given = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise Problem(f"image is {given}; give one tensor (C, H, W), for example data.colours().images[0].")
+    tensor_of("image", image, "C, H, W", "data.colours().images[0]", most=2**24)
     result = OPERATIONS[one_of("operation", code, tuple(OPERATIONS))](image)
     shares = result.untyped_storage().data_ptr() == image.untyped_storage().data_ptr()
     return Layout(code, result, shares)
 
 
 def offset(index: Sequence[int], strides: Sequence[int]) -> int:
-    """The place in memory, counted from the tensor's first number: the sum of index x stride over all axes."""
+    """The place of a number, counted from the tensor's first one: the sum of index x stride over all axes.
+
+    Raises `Problem` for what is no index, for negative numbers, and for lengths that differ.
+    """
+    index = whole_numbers("index", index, 0, "a tuple of places, for example (0, 2, 5, 9)")
+    strides = whole_numbers("strides", strides, 0, "a tuple of strides, for example batch.stride()")
+    if len(index) != len(strides):
+        raise Problem(f"index has {len(index)} numbers and strides {len(strides)}; give one of each for every axis.")
     return sum(place * stride for place, stride in zip(index, strides, strict=True))
 
 
 @dataclass(frozen=True)
 class Walk:
-    """One place in a batch (N, C, H, W): its index, and the way through the strides to its number in memory."""
+    """One place in a batch (N, C, H, W): its index, and the way through the strides to its number."""
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -102,13 +109,14 @@ class Walk:
 def walk(shape: tuple[int, int, int, int], index: tuple[int, int, int, int], memory_format: str = "contiguous") -> Walk:
     """Where the number at `index` lies in a batch of this shape: "contiguous" (NCHW) or "channels_last".
 
-    The strides are those of a real tensor. Raises `Problem` for an index outside the shape.
+    The strides are those that PyTorch gives to a tensor. Raises `Problem` for what is no shape, or too large for one,
+    and for an index outside the shape.
     """
     one_of("memory_format", memory_format, ("contiguous", "channels_last"))
     kind = torch.contiguous_format if memory_format == "contiguous" else torch.channels_last
-    shape = tuple(whole_number("each size in shape", size, 1) for size in shape)
-    if len(shape) != 4 or len(index) != 4:
-        raise Problem(f"shape is {shape} and index {tuple(index)}; both need four numbers: n, c, h, w.")
+    shape = whole_numbers("shape", shape, 1, "four sizes n, c, h, w, for example (2, 3, 4, 5)", range(4, 5))
+    bytes_of(shape, torch.uint8)
+    index = whole_numbers("index", index, 0, "four places n, c, h, w, for example (1, 2, 3, 4)", range(4, 5))
     index = tuple(whole_number(name, at, 0, size - 1) for name, at, size in zip("nchw", index, shape, strict=True))
-    strides = torch.empty(shape, dtype=torch.uint8).to(memory_format=kind).stride()
+    strides = torch.empty(shape, dtype=torch.uint8, device="meta").to(memory_format=kind).stride()
     return Walk(shape, strides, index, memory_format)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from helpers import folders
-from helpers.problems import Problem, one_of
+from helpers.problems import Problem, folder_path, one_of, said, true_or_false
 
 _PATIENCE = 6.0  # seconds without a byte from the network before we give up
 
@@ -40,7 +40,8 @@ def load(name: str, train: bool, folder: Path | None, make: Callable[[str, Tenso
     returned. Raises `Problem`, with the two ways on, for whatever goes wrong on the way.
     """
     original = _ORIGINALS[one_of("name", name, tuple(_ORIGINALS))]()
-    folder = folder or folders.work_folder() / "data"
+    true_or_false("train", train, "True (training part) or False (test part)")
+    folder = folders.work_folder() / "data" if folder is None else folder_path("folder", folder)
     try:
         if not all([_usable(folder / file, trouble) for file, trouble in original.files.items()]):
             _fetch(original, folder)
@@ -66,7 +67,7 @@ class _Original:
     urls: list[str]
 
     def problem(self, folder: Path, error: Exception) -> Problem:
-        reason = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {said(error)}"
         place = folder / Path(next(iter(self.files))).parent
         return Problem(
             f"{self.name} cannot be loaded: {' '.join(reason.split()).rstrip('.')}.\nTwo ways on:\n"

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from helpers.models import parameter_count
-from helpers.problems import Problem, whole_number
+from helpers.problems import tensor_of, whole_number
 from helpers.units import bytes_of, exact_and_readable
+
+_MOST = 2**28  # numbers in one tensor, 1 GiB: what a laptop can run
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,17 @@ def shape_flow(images: Tensor, in_features: int, hidden: int = 128, classes: int
     """Send a batch (B, ...) layer by layer through Flatten, Linear(in_features, hidden), ReLU, Linear(hidden, classes).
 
     The batch really runs, so an error is the one that the installed PyTorch raises. The weights are zeros: shapes do
-    not depend on them. Raises `Problem` if images is no tensor (B, ...) or a size is not a whole number of at least 1.
+    not depend on them. Raises `Problem` if images is no tensor (B, ...) with numbers in it, if a size is not a whole
+    number of at least 1, or if any tensor on the way had more than 2**28 numbers.
     """
-    if not isinstance(images, Tensor) or images.ndim < 2 or len(images) == 0:
-        given = f"{tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise Problem(f"images is {given}; give a tensor (B, C, H, W), for example data.digits().images[:64].")
+    tensor_of("images", images, "B, ...", "data.digits().images[:64]", most=_MOST)
     in_features, hidden = whole_number("in_features", in_features, 1), whole_number("hidden", hidden, 1)
     classes = whole_number("classes", classes, 1)
+    largest = max(hidden * max(len(images), in_features, classes), len(images) * classes)
+    whole_number("the count of numbers in the largest tensor on the way", largest, 1, _MOST)
     layers = (nn.Flatten(), _zeros(in_features, hidden), nn.ReLU(), _zeros(hidden, classes))
     stages: list[Stage] = []
-    x, error = images.float(), None
+    x, error = images.cpu().float(), None
     with torch.no_grad():
         for layer in layers:
             try:

@@ -4,19 +4,21 @@ from math import prod
 
 import torch
 
-from helpers.problems import Problem, whole_number
+from helpers.problems import Problem, shown, whole_number, whole_numbers
 
 MIB = 2**20
 GIB = 2**30
 
 
 def bytes_of(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> int:
-    """Bytes that a dense tensor of this shape and dtype holds: the product of the sizes x bytes per number."""
+    """Bytes that a dense tensor of this shape and dtype holds: the product of the sizes x bytes per number.
+
+    Raises `Problem` for what is no shape or no dtype, and where no tensor can be so large (2**63 bytes or more).
+    """
     if not isinstance(dtype, torch.dtype):
-        raise Problem(f"dtype is {dtype!r}; give a torch dtype, for example torch.float32.")
-    if not isinstance(shape, tuple | list | torch.Size):
-        raise Problem(f"shape is {shape!r}; give a tuple of sizes, for example (64, 1, 28, 28).")
-    return prod(whole_number("each size in shape", size, 0) for size in shape) * dtype.itemsize
+        raise Problem(f"dtype is {shown(dtype)}; give a torch dtype, for example torch.float32.")
+    sizes = whole_numbers("shape", shape, 0, "a tuple of sizes, for example (64, 1, 28, 28)")
+    return whole_number("the number of bytes of this shape", prod(sizes) * dtype.itemsize, 0)
 
 
 def readable(n_bytes: int) -> str:

@@ -45,3 +45,24 @@ def test_batch_facts_refuse_images_and_models():
     model = models.cnn((3, 32, 32)).train()
     assert "PyTorch says: Given groups=1" in problem(lambda: batch_facts(images, model, 1))
     assert model.training
+
+
+def test_batch_facts_refuse_what_has_no_pixels_and_what_is_no_dtype():
+    images = data.digits().images[:4]
+    for wrong in (images.to("meta"), images[:, :, :0], images.to_sparse()):
+        assert "uint8 tensor (N, C, H, W)" in problem(lambda wrong=wrong: batch_facts(wrong, models.cnn(), 1))
+    for dtype in ("uint8", None, float):
+        assert "dtype is" in problem(lambda dtype=dtype: batch_facts(images, models.cnn(), 1, dtype))
+
+
+def test_batch_facts_of_a_model_that_returns_no_tensor():
+    model = models.mlp()
+    model.forward = lambda x: (x, x)
+    assert "it must return one tensor" in problem(lambda: batch_facts(data.digits().images, model, 1))
+    assert "the class Linear" in problem(lambda: batch_facts(data.digits().images, nn.Linear, 1))
+
+
+def test_batch_facts_give_every_layer_its_own_mode_back():
+    model = nn.Sequential(models.cnn(), nn.BatchNorm1d(10).eval())
+    batch_facts(data.digits().images, model, 2)
+    assert model.training and model[0].training and not model[1].training

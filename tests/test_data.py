@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools import problem
 
 from helpers import data
 from helpers.problems import Problem
@@ -142,13 +143,13 @@ def test_wrong_arguments_are_named(load, name, tmp_path):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"images": np.zeros((2, 1, 4, 4), np.uint8)}, "images is of type ndarray"),
-        ({"images": torch.zeros(2, 1, 4, 4)}, "images has shape .* and dtype torch.float32"),
-        ({"images": torch.zeros(2, 4, 4, dtype=torch.uint8)}, r"images has shape \(2, 4, 4\)"),
-        ({"labels": torch.zeros(2)}, "labels has shape"),
-        ({"labels": torch.zeros(2, 1, dtype=torch.int64)}, r"labels has shape \(2, 1\)"),
+        ({"images": np.zeros((2, 1, 4, 4), np.uint8)}, r"images is ndarray \(2, 1, 4, 4\) uint8"),
+        ({"images": torch.zeros(2, 1, 4, 4)}, r"images is Tensor .* torch.float32; give a uint8 tensor \(N, C, H, W\)"),
+        ({"images": torch.zeros(2, 4, 4, dtype=torch.uint8)}, r"images is Tensor \(2, 4, 4\)"),
+        ({"labels": torch.zeros(2)}, r"labels is Tensor \(2,\) torch.float32; give an int64 tensor \(N\)"),
+        ({"labels": torch.zeros(2, 1, dtype=torch.int64)}, r"labels is Tensor \(2, 1\)"),
         ({"labels": torch.zeros(3, dtype=torch.int64)}, "2 images and 3 labels"),
-        ({"images": torch.zeros(0, 1, 4, 4, dtype=torch.uint8), "labels": torch.zeros(0).long()}, "0 images"),
+        ({"images": torch.zeros(0, 1, 4, 4, dtype=torch.uint8), "labels": torch.zeros(0).long()}, "with numbers in it"),
         ({"labels": torch.tensor([0, 2])}, "labels from 0 to 2; its 2 classes"),
         ({"labels": torch.tensor([-1, 0])}, "labels from -1 to 0"),
     ],
@@ -163,3 +164,27 @@ def test_a_set_checks_what_it_is_made_of(changed, message):
 def test_a_slice_of_a_set_is_refused_with_the_way_on():
     with pytest.raises(Problem, match=r"set.images\[:8\]"):
         data.digits()[:8]
+
+
+def test_a_set_gives_one_image_for_one_whole_number():
+    images = data.digits()
+    assert torch.equal(images[np.int64(2)][0], images.images[2]) and torch.equal(images[-1][0], images.images[-1])
+    for wrong in (True, int, 1.0, "0", None, torch.tensor([0, 1])):
+        assert "gives one image at a time" in problem(lambda wrong=wrong: images[wrong])
+    for outside in (len(images), -len(images) - 1, 2**62):
+        with pytest.raises(IndexError):
+            images[outside]
+
+
+def test_a_set_needs_a_name_and_names_of_classes():
+    images, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
+    for name, classes, message in ((None, ("a", "b"), "name is a NoneType"), ("mine", "ab", "classes is a str"),
+                                   ("mine", (0, 1), r"classes\[0\] is a int")):  # fmt: skip
+        with pytest.raises(Problem, match=message):
+            data.ImageSet(name, images, labels, classes)
+
+
+@pytest.mark.parametrize("load", [data.digits, data.colours])
+def test_images_have_ordinary_strides(load):
+    images = load().images
+    assert images.stride() == torch.empty(images.shape).stride()

@@ -33,3 +33,31 @@ def test_models_refuse_other_slips():
     problem(lambda: models.mlp(classes=-1))
     problem(lambda: models.cnn(filters=1.5))
     problem(lambda: models.parameter_count("model"))
+
+
+def test_deep_networks():
+    assert models.parameter_count(models.deep_cnn((3, 32, 32), 16, 2)) == 9 * 3 * 16 + 16 + 9 * 256 + 16 + 10 * 1025
+    assert models.deep_cnn((1, 9, 8), 2, 3)(torch.rand(4, 1, 9, 8)).shape == (4, 10)
+    assert "depth is 4; allowed is a whole number from 1 to 3" in problem(lambda: models.deep_cnn((1, 9, 8), 2, 4))
+
+
+HUGE = {"classes": 2**40}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: models.mlp((2**40, 2**40)),
+        lambda: models.mlp((2**62,), hidden=2**62),
+        lambda: models.mlp(**HUGE),
+        lambda: models.mlp(hidden=10**400),
+        lambda: models.deep_mlp(hidden=1, depth=10**9),
+        lambda: models.deep_mlp(hidden=2**12, depth=1000),
+        lambda: models.cnn(**HUGE),
+        lambda: models.cnn((2**40, 2, 2)),
+        lambda: models.cnn(filters=2**40),
+        lambda: models.cnn((3, 2**40, 2**40)),
+    ],
+)
+def test_sizes_that_no_computer_holds_are_refused(build):
+    assert "allowed is a whole number" in problem(build)

@@ -7,14 +7,12 @@ import sys
 
 import pytest
 
+import helpers
 from helpers.folders import ROOT
 
-FLOORS = {
-    "problems": 0, "folders": 0, "units": 0, "data": 0, "originals": 0, "models": 0, "training": 0,
-    "memory": 0, "batch": 0, "layout": 0, "shape_flow": 0, "environment": 0,
-    "figures": 1,
-    "panels": 2, "check": 2, "course": 2, "authoring": 2,
-}  # fmt: skip
+#: The rooms of each floor, ground floor first, as `helpers/__init__` names them.
+STOREYS = [re.findall(r"``(\w+)``", text) for text in re.findall(r"^\d\. (.*(?:\n {3}.*)*)", helpers.__doc__, re.M)]
+FLOORS = {room: floor for floor, rooms in enumerate(STOREYS) for room in rooms}
 MODULES = sorted(path for path in (ROOT / "helpers").rglob("*.py") if path != ROOT / "helpers" / "__init__.py")
 
 
@@ -32,8 +30,9 @@ def module(path) -> str:
     return path.relative_to(ROOT / "helpers").parts[0].removesuffix(".py")
 
 
-def test_every_module_has_a_floor():
+def test_the_docstring_names_every_room_and_its_floor():
     assert {module(path) for path in MODULES} == set(FLOORS)
+    assert [len(rooms) for rooms in STOREYS][1:] == [1, 4] and "problems" in STOREYS[0]
 
 
 def helpers_imported(path) -> set[str]:

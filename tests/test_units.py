@@ -29,3 +29,10 @@ def test_units_refuse_other_slips():
     assert "torch dtype" in problem(lambda: units.bytes_of((2,), float))
     problem(lambda: units.readable(-1))
     problem(lambda: units.readable(0.5))
+
+
+def test_units_refuse_what_no_tensor_can_hold():
+    assert units.bytes_of((2**31, 2**31), torch.uint8) == 2**62
+    for shape in ((2**31, 2**31), (10**400,), (2**62, 2**62)):
+        assert "allowed is a whole number" in problem(lambda shape=shape: units.bytes_of(shape))
+    assert "a number of 1,329 bits" in problem(lambda: units.exact_and_readable(10**400))
