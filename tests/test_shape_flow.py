@@ -1,10 +1,44 @@
-"""The record of a batch on its way through an MLP."""
+"""The record behind the shape flow panel."""
 
 import pytest
 import torch
 from tools import problem
 
+from helpers import data, models
 from helpers.shape_flow import shape_flow
+
+DIGITS, COLOURS = data.digits().images, data.colours().images
+
+
+def test_the_shapes_of_every_layer():
+    flow = shape_flow(DIGITS[:64], 784)
+    assert "Flatten (64, 784) → Linear (64, 128) → ReLU (64, 128) → Linear (64, 10)" in flow.sentence
+    assert "100,480 + 1,290 = 101,770 parameters, 407,080 bytes (0.39 MiB)" in flow.sentence
+    assert flow.error is None and flow.failed is None
+
+
+@pytest.mark.parametrize(("images", "shape"), [(DIGITS, (1, 28, 28)), (COLOURS, (3, 32, 32))])
+@pytest.mark.parametrize(("batch_size", "hidden"), [(1, 1), (7, 512), (256, 100)])
+def test_it_counts_what_the_models_of_the_course_hold(images, shape, batch_size, hidden):
+    model = models.mlp(shape, hidden)
+    flow = shape_flow(images[:batch_size], model[1].in_features, hidden)
+    assert flow.parameters == models.parameter_count(model)
+    assert flow.stages[-1].shape == (batch_size, 10)
+
+
+def test_the_error_is_the_one_that_pytorch_raises():
+    flow = shape_flow(COLOURS[:32], 784, 100)
+    with pytest.raises(RuntimeError) as caught:
+        torch.nn.Linear(784, 100)(torch.rand(32, 3072))
+    assert flow.error == f"RuntimeError: {caught.value}"
+    assert flow.failed == 1 and [stage.shape for stage in flow.stages[1:]] == [None] * 3
+    assert "(32x3072 and 784x100)" in flow.sentence and "in_features=3072 repairs it" in flow.sentence
+    assert shape_flow(COLOURS[:32], 3072, 100).error is None
+
+
+@pytest.mark.parametrize("images", [None, [1, 2], torch.rand(3), torch.rand(0, 1, 28, 28)])
+def test_something_else_is_refused(images):
+    assert "give a tensor" in problem(lambda: shape_flow(images, 784))
 
 
 @pytest.mark.parametrize("images, given", [
