@@ -44,11 +44,15 @@ def shown(value: object) -> str:
 
 def said(error: BaseException) -> str:
     """What an exception says, on one line of at most 400 characters; its type where it says nothing. Never raises."""
+    return _cut(" ".join(words_of(error).split()) or type(error).__name__, 400)
+
+
+def words_of(error: BaseException) -> str:
+    """All that an exception says, "" where its own __str__ fails."""
     try:
-        text = " ".join(str(error).split())
+        return str(error)
     except Exception:
-        text = ""
-    return _cut(text or type(error).__name__, 400)
+        return ""
 
 
 def _cut(text: str, room: int) -> str:

@@ -154,6 +154,7 @@ def every_batch():
 VALID = {
     "problems.shown": lambda: {"value": 1},
     "problems.said": lambda: {"error": ValueError("no")},
+    "problems.words_of": lambda: {"error": ValueError("no")},
     "problems.whole_number": lambda: {"name": "n", "value": 1, "low": 0},
     "problems.whole_numbers": lambda: {"name": "n", "value": (1,), "low": 0, "wanted": "sizes"},
     "problems.number": lambda: {"name": "n", "value": 1.5, "low": 0, "high": 2, "example": 1},

@@ -21,6 +21,7 @@ from helpers.problems import (
     true_or_false,
     whole_number,
     whole_numbers,
+    words_of,
 )
 
 
@@ -137,4 +138,5 @@ def test_what_is_shown_is_short_and_never_raises():
     assert all(0 < len(shown(value)) < 250 for value in (*long, *hostile))
     assert shown("digits") == "'digits'" and shown(2.5) == "2.5" and shown(int) == "the class int"
     assert said(Speechless()) == "Speechless" and said(ValueError()) == "ValueError"
+    assert words_of(Speechless()) == "" and words_of(ValueError("two\nlines")) == "two\nlines"
     assert said(ValueError("two\nlines")) == "two lines" and len(said(ValueError("x" * 10**6))) < 450
