@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from helpers.memory.torch_private import as_plain_tensors
+
 _NUMBERS = {
     torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
     torch.float32, torch.float64, torch.complex64, torch.complex128,
@@ -192,5 +194,5 @@ def _plain_tensor(tensor: Tensor) -> Tensor | Foreign:
         return Foreign(f"tensor on {tensor.device}", tensor)
     if tensor.dtype not in _NUMBERS:  # float8, quantized: hardly any operation takes them
         return Foreign(f"tensor of {tensor.dtype}", tensor)
-    with torch._C.DisableTorchFunctionSubclass():
+    with as_plain_tensors():
         return tensor.as_subclass(Tensor)

@@ -16,6 +16,7 @@ UnsupportedOperatorException = fake_tensor.UnsupportedOperatorException
 FAKE_TENSOR_LOG = fake_tensor.__name__  #: the logger of fake tensors
 STOPS_EARLY = "_StopRecomputationError"  #: the kind of error with which checkpoint() ends its second run
 
+as_plain_tensors = torch._C.DisableTorchFunctionSubclass  #: subclasses have no say in what happens to them
 TorchDispatchMode, no_modes = _python_dispatch.TorchDispatchMode, _python_dispatch._disable_current_modes
 tree_leaves, tree_map_only = _pytree.tree_leaves, _pytree.tree_map_only
 BatchNorm, Convolution = batchnorm._BatchNorm, conv._ConvNd
