@@ -34,7 +34,7 @@ def shown(value: object) -> str:
     try:
         if isinstance(value, type):
             return f"the class {_cut(value.__name__, 80)}"
-        if getattr(value, "shape", ()) and not isinstance(value.shape, property):
+        if getattr(value, "shape", ()):
             special = {str(getattr(value, name, "")) for name in ("device", "layout")} - {"", "cpu", "torch.strided"}
             return " ".join([type(value).__name__, str(tuple(value.shape)), str(value.dtype), *sorted(special)])
         return _cut(" ".join(_short.repr(value).split()), 200)
@@ -180,10 +180,12 @@ def network(name: str, value: object) -> object:
 
     if not isinstance(value, nn.Module):
         raise Problem(f"{name} is {_kind(value)}; give a torch.nn.Module, for example models.mlp().")
-    if not hasattr(value, "_parameters"):
-        raise Problem(f"{name} is a {type(value).__name__} whose __init__ does not begin with super().__init__().")
-    if any(is_lazy(tensor) for tensor in (*value.parameters(), *value.buffers())):
-        raise Problem(f"{name} does not know its sizes yet, as its layers are lazy; send one batch through it first.")
+    for place, module in value.named_modules():
+        layer = f"{place} ({type(module).__name__})" if place else type(module).__name__
+        if not hasattr(module, "_parameters"):
+            raise Problem(f"{layer} is not ready: its __init__ must begin with super().__init__().")
+        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
+            raise Problem(f"{layer} does not know its sizes yet; run one batch through the model first.")
     return value
 
 

@@ -109,6 +109,7 @@ HOSTILE = {
     "model of None": Model(None), "model of two": Model((torch.zeros(2, 2),) * 2),
     "model of one row": Model(torch.ones(1)),
     "model that raises": Model(Speechless()), "model without init": Unready(), "lazy": nn.LazyLinear(2),
+    "layer without init": nn.Sequential(Unready()),
     "no parameters": nn.Flatten(), "wrong size": nn.Linear(3, 2), "model on meta": nn.Linear(4, 2, device="meta"),
     "model in itself": around(nn.Linear(4, 2)), "frozen": nn.Linear(4, 2).requires_grad_(False),
 }  # fmt: skip
@@ -226,7 +227,8 @@ SLOW = {"training.seconds.at_least": {"2.5", "0-dim float", "array ()"}}
 #: Rooms in which every hostile value that gives a result stands in `TAKEN`, so that none is taken by mistake.
 LISTED = {"units", "data", "originals", "models", "training", "batch", "layout", "shape_flow"}
 TEXTS = {"text", "str of another kind"}
-MODELS = {label for label, value in HOSTILE.items() if isinstance(value, nn.Module)} - {"lazy", "model without init"}
+UNREADY = {"lazy", "model without init", "layer without init"}
+MODELS = {label for label, value in HOSTILE.items() if isinstance(value, nn.Module)} - UNREADY
 TAKEN = {
     "units.bytes_of.shape": {"()", "[]", "lying list"},
     "units.readable.n_bytes": {"0", "2**62"},

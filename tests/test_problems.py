@@ -97,9 +97,11 @@ def test_network_says_what_kind_of_thing_it_is_not():
     assert network("model", layer) is layer
     assert "model is a str; give a torch.nn.Module" in problem(lambda: network("model", "mlp"))
     assert "model is the class Linear; give" in problem(lambda: network("model", nn.Linear))
-    assert "layers are lazy" in problem(lambda: network("model", nn.Sequential(nn.LazyLinear(3))))
+    lazy = nn.Sequential(nn.Identity(), nn.LazyLinear(3))
+    assert "1 (LazyLinear) does not know its sizes yet; run one batch" in problem(lambda: network("model", lazy))
     unready = type("Unready", (nn.Module,), {"__init__": lambda self: None})()
-    assert "a Unready whose __init__ does not begin with super().__init__()" in problem(lambda: network("m", unready))
+    assert "Unready is not ready: its __init__ must begin with super()" in problem(lambda: network("model", unready))
+    assert "0 (Unready) is not" in problem(lambda: network("model", nn.Sequential(unready)))
 
 
 def test_tensor_of_says_what_is_unusual():
