@@ -14,7 +14,7 @@ from helpers.units import bytes_of, exact_and_readable
 class BatchFacts:
     """One batch going through one model."""
 
-    images: Tensor  #: (B, C, H, W) uint8, the pixels as stored
+    images: Tensor  #: (N, C, H, W) uint8, the pixels as stored; the first B of them are the batch
     shape: tuple[int, ...]  #: (B, C, H, W)
     dtype: torch.dtype  #: in which the batch is stored; the model gets float32 in any case
     n_bytes: int  #: of the batch in that dtype
@@ -53,4 +53,4 @@ def batch_facts(images: Tensor, model: nn.Module, batch_size: int, dtype: torch.
         raise Problem(f"the model cannot take a batch of shape {shape}. PyTorch says: {said(error)}") from error
     if not isinstance(output, Tensor):
         raise Problem(f"the model returns {shown(output)} for a batch of shape {shape}; it must return one tensor.")
-    return BatchFacts(batch, shape, dtype, n_bytes, tuple(output.shape), parameters)
+    return BatchFacts(images, shape, dtype, n_bytes, tuple(output.shape), parameters)

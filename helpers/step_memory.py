@@ -66,6 +66,11 @@ class StepMemory:
         return f"B = {step.batch_size:,}: peak {size} in {self.where}: {parts}; largest: {step.largest}."
 
     @property
+    def bytes_sentence(self) -> str:
+        """Every category at the peak, to the byte."""
+        return f"In bytes: {', '.join(f'{name} {self.trace.at_peak[name]:,}' for name in self.shown)}."
+
+    @property
     def crossover_sentence(self) -> str:
         """On which side of the crossover the batch size is."""
         now, at = self.trace.batch_size, self.crossover

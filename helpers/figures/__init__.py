@@ -1,14 +1,12 @@
-"""Records in, a picture with its sentence out. No state, no pyplot."""
+"""Records in, a picture with its sentence out. No state, no pyplot.
 
-from helpers.figures.base import COLOURS, DPI, FONT, HATCHES, WIDTH, Picture
-from helpers.figures.shapes import (
-    batch_picture,
-    image_row,
-    layout_picture,
-    shape_flow_picture,
-    speed_up,
-    tile_grid,
-    tiles,
-    walk_picture,
-)
+A room for each record, named like it: `draw` gives the shapes of its drawing (see `shapes`), which `svg` draws for a
+live panel and `paper` with Matplotlib for a picture.
+"""
+
+from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Picture
+from helpers.figures.batch import batch_picture
+from helpers.figures.images import image_row, speed_up, tile_grid, tiles
+from helpers.figures.layout import layout_picture, walk_picture
+from helpers.figures.shape_flow import shape_flow_picture
 from helpers.figures.step_memory import memory_bar, step_timeline

@@ -17,6 +17,8 @@ COLOURS = {
     "buffers": "#F0E442",
     "temporaries": "#999999",
 }
+#: Errors and "not yet": none of the above, and dark enough for white, light enough for a dark notebook.
+ERROR = "#C4002D"
 #: The second mark of a memory category, for who cannot tell the colours apart: Matplotlib's names of line patterns.
 HATCHES = {
     "parameters": "",
@@ -28,9 +30,10 @@ HATCHES = {
     "temporaries": "xx",
     "workspace": "oo",
 }
-WIDTH = 8.0  # inches, of every figure: nothing jumps from one to the next
-FONT = 13  # points at 8 inches: as large as the notebook's own text
+WIDTH = 740  # pixels, of every picture and every panel: nothing jumps from one to the next
+SIZE = 14  # pixels, of the letters: as large as the notebook's own text
 DPI = 90
+POINT = 72 / DPI  # pixels in Matplotlib's unit of letters and lines: 14 pixels are 14 * POINT
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,8 @@ class Picture:
     def _ipython_display_(self) -> None:
         display({"image/png": self.png(), "text/plain": f"<picture: {self.sentence}>"}, raw=True)
         display({"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}, raw=True)
+
+
+def figure(height: float) -> Figure:
+    """An empty figure as wide as all others, `height` pixels high."""
+    return Figure(figsize=(WIDTH / DPI, height / DPI))

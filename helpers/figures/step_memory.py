@@ -1,55 +1,47 @@
-"""The pictures of lessons 04 and 05: what the peak of a training step consists of, and how the step gets there."""
+"""The drawings of lessons 04 and 05: what the peak of a training step consists of, and how the step gets there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from helpers.figures.base import Picture
+from helpers.figures.paper import picture
+from helpers.figures.shapes import Area, Drawing, Line, Marker, Points, Shape, Text, box, category
+from helpers.memory import Event, Trace
+from helpers.problems import instance_of, whole_number
+from helpers.step_memory import LARGEST_B, PHASE_NAMES, StepMemory
+from helpers.units import GIB, MIB, readable
 
-from helpers.figures.base import COLOURS, FONT, HATCHES, WIDTH, Picture
-from helpers.memory import CATEGORIES, Event, Trace
-from helpers.units import GIB, MIB, exact_and_readable, readable
-
-#: The phases as a reader of the code calls them.
-PHASE_NAMES = {"forward": "forward", "backward": "backward", "step": "step()"}
-LARGEST_B = 8192  # where the axis of batch sizes ends
-_EDGE = (0, 0, 0, 0.5)  # of the hatches
+BAR_HEIGHT, TIMELINE_HEIGHT = 312, 396
+_EXAMPLE = "trace(models.mlp(), (1, 28, 28))"
 
 
-def shown(trace: Trace) -> list[str]:
-    """The categories to show, in the order in which they are stacked: all, but workspace only where there is some."""
-    return [name for name in CATEGORIES if name != "workspace" or trace.most[name]]
+def memory_bar(trace: Trace, crossover: int | None = None, title: str = "", settings: str = "") -> Picture:
+    """What the peak of a training step consists of: one stacked bar, and the same in exact bytes.
+
+    trace: what `helpers.memory.trace` or `measure` gave. crossover: what `helpers.memory.crossover` gave for the same
+    model; then an axis shows on which side of it the batch size is. title: a line above, for example the model's name.
+    settings: what else to say there, for example "adam, fp32". Raises `Problem` for anything else.
+    """
+    if crossover is not None:
+        whole_number("crossover", crossover, 1)
+    return picture(draw_bar(_record(trace, crossover, title, settings)))
 
 
-def where(trace: Trace) -> str:
-    """Where the peak is: `step(), operation _foreach_sqrt`."""
-    layer = f", at {trace.peak_layer}" if trace.peak_layer else ""
-    return f"{PHASE_NAMES[trace.peak_phase]}{layer}, operation {trace.peak_op}"
+def step_timeline(trace: Trace, title: str = "", settings: str = "") -> Picture:
+    """One training step, operation by operation: what is alive after each, stacked by category, the peak marked.
+
+    trace: what `helpers.memory.trace` or `measure` gave. title: a line above, for example the model's name. settings:
+    what else to say there, for example "adam, fp32". Raises `Problem` for anything else.
+    """
+    return picture(draw_timeline(_record(trace, None, title, settings)))
 
 
-def peak_sentence(trace: Trace) -> str:
-    """The peak in words: how much, where, of what."""
-    parts = ", ".join(f"{name} {readable(size)}" for name, size in trace.at_peak.items() if size)
-    size = exact_and_readable(trace.peak)
-    return f"B = {trace.batch_size:,}: peak {size} in {where(trace)}: {parts}; largest: {trace.largest}."
-
-
-def crossover_sentence(batch_size: int, crossover: int) -> str:
-    """On which side of the crossover a batch size is."""
-    side = "below" if batch_size < crossover else "above" if batch_size > crossover else "exactly there"
-    return (
-        "Batch and activations weigh as much as parameters, gradients and optimizer state "
-        f"from B = {crossover:,} on; B = {batch_size:,} is {side}."
-    )
-
-
-def phases_sentence(trace: Trace) -> str:
-    """The highest point of each phase."""
-    parts = [f"{PHASE_NAMES[phase]} {readable(size)}" for phase, size in trace.peaks.items()]
-    return f"Highest in each phase: {', '.join(parts)}."
+def _record(trace: Trace, crossover: int | None, title: str, settings: str) -> StepMemory:
+    instance_of("trace", trace, Trace, _EXAMPLE)
+    instance_of("title", title, str, '"my model"')
+    instance_of("settings", settings, str, '"adam, fp32"')
+    return StepMemory(trace, crossover, title, settings)
 
 
 @dataclass(frozen=True)
@@ -75,12 +67,6 @@ def scale(n_bytes: int) -> Scale:
     return Scale(end * unit, tuple(mark * unit for mark in marks), texts, name)
 
 
-def heading(trace: Trace, title: str = "", settings: str = "") -> tuple[str, str, str]:
-    """The three lines above a picture of a step: the model, the peak and its largest part, where it is."""
-    peak = f"B = {trace.batch_size:,}: peak {exact_and_readable(trace.peak)}, largest part: {trace.largest}"
-    return title, peak, f"{settings}: in {where(trace)}" if settings else f"in {where(trace)}"
-
-
 def phase_edges(timeline: Sequence[Event], left: float, width: float) -> tuple[list[float], dict[str, tuple]]:
     """Where on the x axis each event begins, with the end of the last; and (start, end) of each phase.
 
@@ -100,117 +86,115 @@ def phase_edges(timeline: Sequence[Event], left: float, width: float) -> tuple[l
     return [*edges, x], regions
 
 
-def memory_bar(trace: Trace, crossover: int | None = None, title: str = "", settings: str = "") -> Picture:
-    """What the peak of a training step consists of: one stacked bar, and the same in exact bytes.
-
-    trace: what `helpers.memory.trace` or `measure` gave. crossover: what `helpers.memory.crossover` gave for the same
-    model; then an axis shows on which side of it the batch size is. title: a line above, for example the model's name.
-    settings: what else to say there, for example "adam, fp32".
-    """
-    figure = Figure(figsize=(WIDTH, 4.6))
-    _heading(figure, heading(trace, title, settings))
-    axis = figure.add_axes((0.02, 0.685, 0.93, 0.09))
-    ruler = scale(trace.peak)
-    left = 0
-    for name in shown(trace):
-        size = trace.at_peak[name]
-        axis.barh(0, size, left=left, height=1, color=COLOURS[name], hatch=HATCHES[name], edgecolor=_EDGE, linewidth=0)
-        if size / ruler.end > 0.0135 * len(name):
-            box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
-            axis.text(left + size / 2, 0, name, fontsize=FONT - 1, ha="center", va="center", bbox=box)
-        left += size
-    axis.set(xlim=(0, ruler.end), ylim=(-0.5, 0.5), yticks=[])
-    axis.set_xticks(ruler.marks, [*ruler.texts[:-1], f"{ruler.texts[-1]} {ruler.unit}"], fontsize=FONT - 2)
-    _table(figure.add_axes((0, 0, 1, 0.6)), trace)
-    sentence = peak_sentence(trace)
-    if crossover is not None:
-        _crossover_axis(figure, trace.batch_size, crossover)
-        sentence = f"{sentence} {crossover_sentence(trace.batch_size, crossover)}"
-    return Picture(figure, sentence)
+def _heading(record: StepMemory) -> list[Shape]:
+    return [Text(4, 16 + 21 * row, line, bold=row == 1) for row, line in enumerate(record.heading)]
 
 
-def step_timeline(trace: Trace, title: str = "", settings: str = "") -> Picture:
-    """One training step, operation by operation: what is alive after each, stacked by category, the peak marked.
+def draw_bar(record: StepMemory) -> Drawing:
+    """The peak as a stacked bar, the same as a table, and beside it the crossover or, without one, the phases."""
+    ruler, peak, left = scale(record.trace.peak), record.trace.at_peak, 4.0
+    pixels = 660 / ruler.end  # of one byte
+    shapes, names = _heading(record), []
+    for name in record.shown:
+        wide = peak[name] * pixels
+        shapes.append(box(left, 70, wide, 30, **category(name)))
+        if wide > 9 * len(name) + 8:
+            names.append(Text(left + wide / 2, 90, name, "middle", halo=True))
+        left += wide
+    shapes += [*names, Line(((4, 66), (4, 100), (664, 100)))]
+    for mark, words in zip(ruler.marks, [*ruler.texts[:-1], f"{ruler.texts[-1]} {ruler.unit}"], strict=True):
+        x = 4 + mark * pixels
+        shapes += [Line(((x, 100), (x, 106))), Text(x, 121, words, "middle" if mark else "start")]
+    side = _phases(record) if record.crossover is None else _crossover(record)
+    return Drawing(BAR_HEIGHT, (*shapes, *_table(record), *side), record.sentence, detail=record.bytes_sentence)
 
-    trace: what `helpers.memory.trace` or `measure` gave. title: a line above, for example the model's name. settings:
-    what else to say there, for example "adam, fp32".
-    """
-    figure = Figure(figsize=(WIDTH, 4.8))
-    _heading(figure, heading(trace, title, settings))
-    axis = figure.add_axes((0.1, 0.31, 0.88, 0.48))
-    edges, regions = phase_edges(trace.timeline, 0, 1)
-    ruler = scale(trace.peak)
-    below = np.zeros(len(trace.timeline) + 1)
-    for name in shown(trace):
-        sizes = [event.live[name] for event in trace.timeline]
-        above = below + np.array([*sizes, sizes[-1]])
-        look = {"facecolor": COLOURS[name], "hatch": HATCHES[name], "edgecolor": _EDGE, "linewidth": 0}
-        axis.fill_between(edges, below, above, step="post", label=name, **look)
-        below = above
-    place = next(place for place, event in enumerate(trace.timeline) if event.total == trace.peak)
-    x, y, end = (edges[place] + edges[place + 1]) / 2, trace.peak, ruler.end
-    axis.vlines(x, 0, y, color="black", linestyle="--", linewidth=1)
-    axis.plot(x, y, "o", color="black", markeredgecolor="white", markersize=8, clip_on=False, zorder=5)
-    side, gap = ("left", 0.012) if x < 0.5 else ("right", -0.012)
-    box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
-    axis.text(x + gap, y + 0.05 * end, f"peak {readable(trace.peak)}", fontsize=FONT - 1, ha=side, bbox=box)
+
+def _table(record: StepMemory) -> list[Shape]:
+    step = record.trace
+    sizes = {name: step.at_peak[name] for name in record.shown} | {"together": step.peak}
+    rows = [("at the peak", "bytes", "MiB", "share")]
+    rows += [(name, f"{size:,}", f"{size / MIB:,.2f}", f"{size / step.peak:.1%}") for name, size in sizes.items()]
+    shapes: list[Shape] = []
+    high = min(172 / len(rows), 19)
+    for row, (name, *numbers) in enumerate(rows):
+        y, bold = 149 + high * row, name in ("at the peak", step.largest, "together")
+        if name in step.at_peak:
+            shapes.append(box(4, y - 12, 18, 14, **category(name)))
+        shapes.append(Text(28 if name in step.at_peak else 4, y, name, bold=bold))
+        shapes += [Text(x, y, words, "end", bold=bold) for x, words in zip((280, 378, 446), numbers, strict=True)]
+    return shapes
+
+
+def _crossover(record: StepMemory) -> list[Shape]:
+    """The axis of batch sizes: the light part, where the model is heavier, the grey one, and where B is now."""
+    now, at = record.trace.batch_size, record.crossover
+    here, there = _place(now), _place(at)
+    side = "start" if here < 530 else "end" if here > 670 else "middle"
+    shapes = [
+        Text(462, 149, "Batch + activations weigh as much as"),
+        Text(462, 169, "parameters + gradients + state at"),
+        Text(462, 189, f"◆ B = {at:,}", bold=True),
+        Text(here, 222, f"now B = {now:,}", side),
+        box(466, 242, 264, 18, edge="#000", line=1),
+        box(there, 242, 730 - there, 18, fill="#ccc", edge="#000", line=1),
+        Marker(there, 251, "diamond"),
+        Marker(here, 240, "down"),
+    ]
+    for mark in (1, 8, 64, 512, 4096):
+        shapes += [Line(((_place(mark), 260), (_place(mark), 265))), Text(_place(mark), 279, f"{mark:,}", "middle")]
+    return [*shapes, Text(462, 301, "model heavier"), Text(736, 301, "batch heavier", "end")]
+
+
+def _place(batch_size: int) -> float:
+    """Where a batch size is on the axis, in pixels."""
+    return 466 + 264 * log2(min(batch_size, LARGEST_B)) / log2(LARGEST_B)
+
+
+def _phases(record: StepMemory) -> list[Shape]:
+    rows = ("highest in each phase", *record.phases)
+    return [Text(480, 149 + 24 * row, words, bold=row == 0) for row, words in enumerate(rows)]
+
+
+def draw_timeline(record: StepMemory) -> Drawing:
+    """What is alive after each operation, stacked by category, the phases side by side, the peak marked."""
+    step, top, bottom, left, right = record.trace, 92, 300, 66, 732
+    ruler = scale(step.peak)
+    edges, regions = phase_edges(step.timeline, left, right - left)
+
+    def height(size: float) -> float:
+        return round(bottom - size / ruler.end * (bottom - top), 1)
+
+    areas: list[Shape] = []
+    totals = [0] * len(step.timeline)
+    for name in record.shown:
+        totals = [total + event.live[name] for total, event in zip(totals, step.timeline, strict=True)]
+        steps = _steps(edges, [height(total) for total in totals])
+        areas.append(Area(((left, bottom), *steps, (right, bottom)), **category(name)))
+    shapes = [*_heading(record), *reversed(areas)]  # the highest first; each hides what is below it
+    for mark, words in zip(ruler.marks, ruler.texts, strict=True):
+        y = height(mark)
+        shapes += [Line(((left - 5, y), (left, y))), Text(left - 8, y + 5, words, "end")]
+    shapes.append(Text(left - 8, top - 14, ruler.unit, "end"))
     for phase, (start, stop) in regions.items():
-        axis.text((start + stop) / 2, -0.05 * end, PHASE_NAMES[phase], fontsize=FONT - 1, ha="center", va="top")
-        axis.axvline(stop, color="black", linewidth=1)
-    axis.set(xlim=(0, 1), ylim=(0, end), xticks=[])
-    axis.set_yticks(ruler.marks, ruler.texts, fontsize=FONT - 2)
-    axis.set_ylabel(ruler.unit, fontsize=FONT - 1)
-    axis.text(0.5, -0.16 * end, "operations, in order →", fontsize=FONT - 1, ha="center", va="top")
-    figure.legend(loc="lower center", ncols=4, fontsize=FONT - 1, frameon=False, columnspacing=1.2)
-    return Picture(figure, f"{peak_sentence(trace)} {phases_sentence(trace)}")
+        shapes.append(Line(((stop, top), (stop, bottom + 6))))
+        shapes.append(Text((start + stop) / 2, bottom + 18, PHASE_NAMES[phase], "middle"))
+    shapes += [Line(((left, top), (left, bottom), (right, bottom)))]
+    shapes.append(Text((left + right) / 2, bottom + 38, "operations, in order →", "middle"))
+    place = next(place for place, event in enumerate(step.timeline) if event.total == step.peak)
+    x, y = (edges[place] + edges[place + 1]) / 2, height(step.peak)
+    shapes += [Line(((x, y), (x, bottom)), dashed=True), Marker(x, y, "circle")]
+    side, gap = ("start", 9) if x < (left + right) / 2 else ("end", -9)
+    shapes.append(Text(x + gap, y - 6, f"peak {readable(step.peak)}", side, bold=True, halo=True))
+    for number, name in enumerate(record.shown):
+        x, y = left + 170 * (number % 4), bottom + 52 + 24 * (number // 4)
+        shapes += [box(x, y, 18, 14, **category(name)), Text(x + 24, y + 12, name)]
+    return Drawing(TIMELINE_HEIGHT, tuple(shapes), record.sentence)
 
 
-def _heading(figure: Figure, lines: Sequence[str]) -> None:
-    height = figure.get_figheight()
-    for row, (line, weight) in enumerate(zip(lines, ("normal", "bold", "normal"), strict=True)):
-        figure.text(0.02, 1 - (0.18 + 0.24 * row) / height, line, fontsize=FONT - 2, weight=weight, va="center")
-
-
-def _table(axis: Axes, trace: Trace) -> None:
-    axis.set(xlim=(0, 1), ylim=(0, 1))
-    axis.axis("off")
-    rows = [(name, trace.at_peak[name]) for name in shown(trace)]
-    step = 0.98 / (len(rows) + 2)
-    columns = ((0.055, "left"), (0.4, "right"), (0.53, "right"), (0.615, "right"))
-    cells = [("at the peak", "bytes", "MiB", "share")]
-    cells += [(name, f"{size:,}", f"{size / MIB:,.2f}", f"{size / trace.peak:.1%}") for name, size in rows]
-    cells += [("together", f"{trace.peak:,}", f"{trace.peak / MIB:,.2f}", "100%")]
-    for row, texts in enumerate(cells):
-        y = 1 - step * (row + 0.6)
-        strong = "bold" if texts[0] in ("at the peak", trace.largest, "together") else "normal"
-        for (x, side), text in zip(columns, texts, strict=True):
-            axis.text(x, y, text, fontsize=FONT - 2, ha=side, va="center", weight=strong)
-        if texts[0] in COLOURS:
-            look = {"facecolor": COLOURS[texts[0]], "hatch": HATCHES[texts[0]] * 2, "edgecolor": _EDGE, "linewidth": 0}
-            axis.add_patch(Rectangle((0.02, y - step * 0.36), 0.025, step * 0.72, **look))
-
-
-def _crossover_axis(figure: Figure, batch_size: int, crossover: int) -> None:
-    lines = (
-        ("Batch + activations weigh as", "normal"),
-        ("much as parameters + gradients", "normal"),
-        ("+ optimizer state at", "normal"),
-        (f"◆ B = {crossover:,}", "bold"),
-    )
-    for row, (line, weight) in enumerate(lines):
-        figure.text(0.66, 0.56 - 0.055 * row, line, fontsize=FONT - 2, weight=weight, va="center")
-    axis = figure.add_axes((0.67, 0.16, 0.3, 0.05))
-    at = min(crossover, LARGEST_B)
-    axis.axvspan(at, LARGEST_B, color="#cccccc")
-    axis.axvline(at, color="black", linewidth=2)
-    axis.plot(at, 0.5, "D", color="black", markersize=8, clip_on=False)
-    axis.plot(min(batch_size, LARGEST_B), 1.35, "v", color="black", markersize=8, clip_on=False)
-    side = "left" if batch_size < 8 else "right" if batch_size > 1024 else "center"
-    axis.text(batch_size, 1.9, f"now B = {batch_size:,}", fontsize=FONT - 2, ha=side)
-    axis.set_xscale("log", base=2)
-    axis.set(xlim=(1, LARGEST_B), ylim=(0, 1), yticks=[])
-    marks = [1, 8, 64, 512, 4096]
-    axis.set_xticks(marks, [f"{mark:,}" for mark in marks], fontsize=FONT - 2)
-    axis.minorticks_off()
-    figure.text(0.66, 0.04, "model heavier", fontsize=FONT - 2)
-    figure.text(0.98, 0.04, "batch heavier", fontsize=FONT - 2, ha="right")
+def _steps(edges: Sequence[float], heights: Sequence[float]) -> Points:
+    """The upper edge of an area, as steps; neighbours of the same height are one step."""
+    points: list[tuple[float, float]] = []
+    for edge, height in zip(edges, heights, strict=False):
+        if not points or height != points[-1][1]:
+            points += [(edge, points[-1][1]), (edge, height)] if points else [(edge, height)]
+    return (*points, (edges[-1], heights[-1]))

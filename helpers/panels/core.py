@@ -7,20 +7,24 @@ code through ``panel.set(...)``, and in words through ``panel.text``.
 import asyncio
 import base64
 import html
-import io
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
-import numpy as np
-from PIL import Image
 
-from helpers.figures import COLOURS, Picture
+from helpers.figures import ERROR, SIZE, WIDTH, Picture, paper, svg
+from helpers.figures.shapes import Drawing, Text, box
 from helpers.problems import Problem, one_of, whole_number
 
+LARGEST_B = 256  # of the panels that show real images
 _LABEL = {"description_width": "110px"}
-# ipywidgets' own letters are smaller than the notebook's text.
-_STYLE = "<style>.course-panel { --jp-widgets-font-size: var(--jp-content-font-size1, 14px); }</style>"
+# ipywidgets' own letters are smaller than the notebook's text; the drawing grows with that text, and so must the panel.
+_TEXT = "var(--jp-content-font-size1,14px)"
+_STYLE = (
+    f".course-panel{{--jp-widgets-font-size:{_TEXT};width:calc({WIDTH / SIZE + 1.5:.1f}*{_TEXT});"
+    "max-width:100%;overflow:hidden}"
+    f".course-panel .course-text{{line-height:1.5;font-size:{_TEXT};max-width:{WIDTH / SIZE:.4g}em;white-space:normal}}"
+)
 
 
 class Control:
@@ -88,14 +92,14 @@ def choice(label: str, options: tuple[str, ...], width: str = "330px") -> Contro
 
 
 class Panel(widgets.VBox):
-    """The recipe. A subclass names its controls and gives `compute`, `draw`, `say` and `picture`.
+    """The recipe. A subclass names its controls and gives `compute`, and `draw` from `helpers.figures`.
 
-    `delay`: seconds of quiet before slow work starts; meanwhile the panel says that it computes. 0 for quick panels.
-    `height`: pixels of the drawing, and `lines` of the words below it, the same for all values, so that nothing jumps.
+    `title`: its name. `height`: pixels of the drawing, and `lines` of the words below it, the same for all values, so
+    that nothing jumps. `delay`: seconds of quiet before slow work starts; meanwhile the panel says that it computes.
     """
 
     delay = 0.0
-    height = 310
+    height = 300
     lines = 3
     title = "panel"
 
@@ -105,15 +109,14 @@ class Panel(widgets.VBox):
         self._words = widgets.HTML()
         self._timer: asyncio.TimerHandle | None = None
         self._held = True
+        self._key = f"course-{id(self)}"
         self._text = ""
         self.record: object = None
         for control in self._controls.values():
             control.value.observe(self._changed, names="value")
         rows = self.arrange(self._controls)
-        self._style = widgets.HTML(_STYLE, layout=widgets.Layout(display="none"))
-        super().__init__(
-            [self._style, *rows, self._picture, self._words], layout=widgets.Layout(width="760px", overflow="hidden")
-        )
+        self._style = widgets.HTML(layout=widgets.Layout(display="none"))
+        super().__init__([self._style, *rows, self._picture, self._words])
         self.add_class("course-panel")
         self._held = False
         self.set(**start)
@@ -127,24 +130,16 @@ class Panel(widgets.VBox):
         return self.delay
 
     def compute(self, **values: object) -> object:
-        """Values of the controls in, a record out."""
+        """Values of the controls in, a record with a `sentence` out."""
         raise NotImplementedError
 
-    def draw(self, record: object) -> str:
-        """A record in, HTML of at most `height` pixels out. Keep it small: it is sent at every move."""
+    def draw(self, record: object) -> Drawing:
+        """A record in, its drawing out: `height` pixels high, whatever the record."""
         raise NotImplementedError
 
-    def style(self, record: object) -> str:
-        """A record in, CSS rules out that the drawing uses: the place for pixels that seldom change."""
-        return ""
-
-    def say(self, record: object) -> str:
-        """A record in, what the drawing shows in words out."""
-        raise NotImplementedError
-
-    def picture(self, record: object) -> Picture:
-        """A record in, the static picture out, for places where no kernel runs."""
-        raise NotImplementedError
+    def picture(self) -> Picture:
+        """The static picture of what the panel shows now, for places where no kernel runs."""
+        return paper.picture(self.draw(self.record))
 
     @property
     def text(self) -> str:
@@ -204,58 +199,35 @@ class Panel(widgets.VBox):
 
     def _update(self) -> None:
         try:
-            self.record = self.compute(**self.values)
-            style, drawing, self._text = self.style(self.record), self.draw(self.record), self.say(self.record)
+            record = self.compute(**self.values)
+            drawing = self.draw(record)
+            words = record.sentence
         except Exception as error:  # a callback has nobody above it who could show the error
-            self.record = None
-            self._text = f"This does not work: {error}" if str(error) else f"This does not work: {type(error).__name__}"
-            self._picture.value = self._box("<i>No picture; the reason stands below.</i>")
+            self.record, self._text = None, f"This does not work: {str(error) or type(error).__name__}"
+            why = Text(WIDTH / 2, self.height / 2, "No picture; the reason stands below.", "middle", colour=ERROR)
+            frame = box(2, 2, WIDTH - 4, self.height - 4, edge=ERROR)
+            self._show(Drawing(self.height, (frame, why), why.words))
             self._show_words(self.text, alert=True)
         else:
-            self._style.value = _STYLE + style
-            self._picture.value = self._box(drawing)
-            self._show_words(self.text)
+            self.record, self._text = record, words
+            self._show(drawing)
+            self._show_words(words)
 
-    def _box(self, drawing: str) -> str:
-        look = f"height:{self.height}px;width:740px;line-height:1.5;font-size:var(--jp-content-font-size1,14px)"
-        return f'<div style="{look}">{drawing}</div>'
+    def _show(self, drawing: Drawing) -> None:
+        self._style.value = f"<style>{_STYLE}{svg.style(drawing, self._key)}</style>"
+        self._picture.value = f'<div class="course-text">{svg.write(drawing, self._key)}</div>'
 
     def _show_words(self, words: str, busy: bool = False, alert: bool = False) -> None:
         role = "alert" if alert else "status"
-        mark = "border-left:4px solid #D55E00;padding-left:8px;" if alert else ""
+        mark = f";border-left:4px solid {ERROR};padding-left:8px" if alert else ""
         self._words.value = (
-            f'<div role="{role}" aria-busy="{str(busy).lower()}" style="min-height:{1.5 * self.lines}em;'
-            f'line-height:1.5;font-size:var(--jp-content-font-size1,14px);max-width:740px;white-space:normal;{mark}">'
-            f"{html.escape(words)}</div>"
+            f'<div role="{role}" aria-busy="{str(busy).lower()}" class="course-text" '
+            f'style="min-height:{1.5 * self.lines}em{mark}">{html.escape(words)}</div>'
         )
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, object]:
         bundle = dict(super()._repr_mimebundle_(**options) or {})
         bundle["text/plain"] = f"<{self.title}: {self.text}>"
         if self.record is not None:
-            bundle["image/png"] = base64.b64encode(self.picture(self.record).png()).decode()
+            bundle["image/png"] = base64.b64encode(self.picture().png()).decode()
         return bundle
-
-
-def png_address(pixels: np.ndarray) -> str:
-    """(H, W, 3) uint8 as the address of an HTML or CSS image, made in few milliseconds."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="png", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def shape_boxes(shape: tuple[int, ...], names: tuple[str, ...], batch: bool = True) -> str:
-    """The sizes of a shape in boxes, each with the name of its axis below; the batch axis has its colour.
-
-    `batch`: the first axis is the batch axis.
-    """
-    names = names if len(names) == len(shape) else ("batch B", *(f"axis {axis}" for axis in range(1, len(shape))))
-    cells = []
-    for axis, (size, name) in enumerate(zip(shape, names, strict=True)):
-        look = f"background:{COLOURS['batch']};color:#000" if batch and axis == 0 else "background:#fff;color:#000"
-        cells.append(
-            f'<span style="display:inline-block;width:82px;text-align:center;margin-right:4px">'
-            f'<span style="display:block;border:2px solid #333;font-size:20px;font-weight:bold;{look}">{size}</span>'
-            f'<span style="font-size:14px">{name}</span></span>'
-        )
-    return f'<span style="white-space:nowrap">{"".join(cells)}</span>'

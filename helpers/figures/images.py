@@ -1,0 +1,113 @@
+"""The pictures of images: side by side, in a row with titles; and how much a batch gains."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from numbers import Real
+
+import numpy as np
+import torch
+from matplotlib.ticker import FuncFormatter
+from torch import Tensor
+
+from helpers.figures.base import POINT, SIZE, Picture, figure
+from helpers.figures.paper import picture
+from helpers.figures.shapes import Drawing, Image, Text
+from helpers.problems import Problem, instance_of, whole_number
+
+_MOST_PIXELS = 2**24  # of a sheet of tiles
+_LOOKS = (("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", "-.", "#009E73"), ("D", ":", "#CC79A7"))
+
+
+def tiles(images: Tensor, columns: int, rows: int) -> np.ndarray:
+    """The first columns x rows images beside each other, as one (height, width, 3) uint8 array; empty places are white.
+
+    images: (B, C, H, W) uint8 with C = 1 or 3. Raises `Problem` for anything else, and for more than 2**24 pixels.
+    """
+    _, channels, height, width = _pixels(images).shape
+    columns, rows = whole_number("columns", columns, 1), whole_number("rows", rows, 1)
+    cell_height, cell_width = height + 2, width + 2  # a white line of one pixel around each
+    if (pixels := rows * cell_height * columns * cell_width) > _MOST_PIXELS:
+        raise Problem(f"columns={columns} x rows={rows} makes {pixels:,} pixels; allowed are {_MOST_PIXELS:,}.")
+    sheet = np.full((rows * columns, cell_height, cell_width, 3), 255, dtype=np.uint8)
+    shown = images[: rows * columns].permute(0, 2, 3, 1).numpy(force=True)  # HWC is what a picture needs
+    sheet[: len(shown), 1:-1, 1:-1] = shown
+    sheet = sheet.reshape(rows, columns, cell_height, cell_width, 3).swapaxes(1, 2)
+    return sheet.reshape(rows * cell_height, columns * cell_width, 3)
+
+
+def tile_grid(batch_size: int) -> tuple[int, int]:
+    """Columns and rows for up to 256 tiles, always 4 times as many columns: the sheet never changes its shape."""
+    batch_size = whole_number("batch_size", batch_size, 1)
+    return next(grid for grid in ((8, 2), (16, 4), (32, 8)) if batch_size <= grid[0] * grid[1] or grid == (32, 8))
+
+
+def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Picture:
+    """Up to ten images (B, C, H, W) uint8 in a row, a title over each. Raises `Problem` for anything else."""
+    count = len(_pixels(images))
+    titles = [str(title) for title in titles] if hasattr(titles, "__len__") else titles
+    if not isinstance(titles, list) or count != len(titles) or not 1 <= count <= 10:
+        given = f"{len(titles)} titles" if isinstance(titles, list) else f"titles={titles!r}"
+        raise Problem(f"{count} images and {given}; give the same number of both, 1 to 10.")
+    instance_of("sentence", sentence, str, '"Five digits."')
+    step = 720 / max(count, 5)
+    high, wide = images.shape[2:]
+    scale = (step - 20) / max(high, wide)
+    left, shapes = (740 - step * count) / 2, []
+    for place, (image, title) in enumerate(zip(images, titles, strict=True)):
+        middle = left + step * (place + 0.5)
+        shapes.append(Text(middle, 20, title, "middle"))
+        x, y = middle - scale * wide / 2, 30 + scale * (max(high, wide) - high) / 2
+        shapes.append(Image(x, y, scale * wide, scale * high, tiles(image[None], 1, 1)[1:-1, 1:-1]))
+    return picture(Drawing(30 + step, tuple(shapes), sentence))
+
+
+def speed_up(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
+    """Samples per second against batch size, each line as a ratio to its own batch size 1.
+
+    ratios: {name of the model: {batch size: ratio}}, one to four models; both axes logarithmic, a dashed line for "no
+    gain at all". Raises `Problem` for anything else.
+    """
+    instance_of("ratios", ratios, Mapping, '{"MLP": {1: 1.0, 64: 20.0}}')
+    if not 1 <= len(ratios) <= len(_LOOKS):
+        raise Problem(f"ratios has {len(ratios)} lines; allowed are 1 to {len(_LOOKS)}. Draw more in a second picture.")
+    for name, line in ratios.items():
+        if not isinstance(line, Mapping) or not line:
+            raise Problem(f"ratios[{name!r}] is {line!r}; give {{batch size: ratio}} with at least one point.")
+        for size, ratio in line.items():
+            whole_number(f"each batch size of {name!r}", size, 1)
+            if not isinstance(ratio, Real) or not isfinite(ratio) or ratio <= 0:
+                raise Problem(f"the ratio of {name!r} at B = {size} is {ratio!r}; give a number above 0.")
+    sheet, letters = figure(340), {"fontsize": SIZE * POINT}
+    sheet.set_layout_engine("constrained")
+    axis = sheet.subplots()
+    for (name, line), (marker, style, colour) in zip(ratios.items(), _LOOKS, strict=False):
+        axis.plot(list(line), list(line.values()), marker=marker, linestyle=style, color=colour, label=str(name))
+    axis.axhline(1, color="#666666", linewidth=1, linestyle=(0, (1, 2)))
+    sizes = sorted({size for line in ratios.values() for size in line})
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sizes, [str(size) for size in sizes], **letters)
+    axis.minorticks_off()
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} x"))
+    axis.tick_params(axis="y", labelsize=letters["fontsize"])
+    axis.set_xlabel("batch size B", **letters)
+    axis.set_ylabel("samples per second,\nas a ratio to B = 1", **letters)
+    axis.legend(frameon=False, **letters)
+    ends = "; ".join(f"{name}: {line[max(line)]:.1f} times at B = {max(line)}" for name, line in ratios.items())
+    return Picture(sheet, f"Samples per second as a ratio to B = 1, measured on this machine. {ends}.")
+
+
+def _pixels(images: object) -> Tensor:
+    """The images, if their pixels can be shown as they are."""
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape[2:]:
+        given = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        raise Problem(f"images is {given}; give a tensor (B, C, H, W) with 1 or 3 channels.")
+    if images.dtype != torch.uint8:
+        raise Problem(
+            f"images is {images.dtype}; a picture needs uint8, 0 to 255. For floats in [0, 1] give "
+            "(images * 255).round().to(torch.uint8)."
+        )
+    if images.is_meta or images.layout != torch.strided:
+        kind = "on the device meta" if images.is_meta else f"stored as {images.layout}"
+        raise Problem(f"images is {kind}, so there are no pixels to show; give a dense tensor with values.")
+    return images

@@ -1,0 +1,98 @@
+"""The drawings of lesson 02: what one operation makes of an image, and one number's place in memory."""
+
+from math import prod
+
+import numpy as np
+
+from helpers.figures.base import ERROR, Picture
+from helpers.figures.paper import picture
+from helpers.figures.shapes import Drawing, Image, Line, Shape, Text, box, lines, shape_boxes
+from helpers.layout import Layout, Walk, offset
+from helpers.problems import Problem, instance_of
+
+HEIGHT, WALK_HEIGHT = 296, 360
+_SIDE = 256  # of the square in which the image is shown
+#: Name, colour of lines and words, colour of cells: of channel 0, 1, 2.
+CHANNELS = (("red", "#C00000", "#F8D4D2"), ("green", "#00703A", "#D0EEDA"), ("blue", "#0050C8", "#D3E2FA"))
+_ROW = 20  # numbers in a row of memory
+_MOST = 240  # numbers in a batch that can be drawn
+
+
+def layout_picture(layout: Layout) -> Picture:
+    """What `helpers.layout.layout` gave, as a picture. Raises `Problem` for anything else."""
+    return picture(draw(instance_of("layout", layout, Layout, 'layout.layout(image, "image.permute(1, 2, 0)")')))
+
+
+def walk_picture(walk: Walk) -> Picture:
+    """What `helpers.layout.walk` gave, as a picture.
+
+    Raises `Problem` for anything else, and for a batch of more than 3 channels, 20 columns in all or 240 numbers.
+    """
+    _, channels, _, width = instance_of("walk", walk, Walk, "layout.walk((2, 3, 4, 5), (0, 0, 0, 0))").shape
+    if channels > len(CHANNELS) or channels * width > _ROW or prod(walk.shape) > _MOST:
+        raise Problem(
+            f"a batch {walk.shape} is too large to draw number by number; allowed are {len(CHANNELS)} channels, {_ROW} "
+            f"columns in all of them and {_MOST} numbers, for example (2, 3, 4, 5)."
+        )
+    return picture(draw_walk(walk))
+
+
+def draw(layout: Layout) -> Drawing:
+    """On the left what imshow makes of the result, on the right its layout in words."""
+    words = (
+        ("code", layout.code),
+        ("strides", str(layout.result.stride())),
+        ("contiguous?", "yes" if layout.contiguous else "no"),
+        ("same memory?", "yes, a view" if layout.shares_memory else "no, a copy"),
+    )
+    shapes: list[Shape] = [Text(2, 18, "imshow shows"), *_shown(layout), Text(300, 18, "shape")]
+    sizes = tuple(layout.result.shape)
+    shapes += shape_boxes(300, 32, sizes, [f"axis {axis}" for axis in range(len(sizes))])
+    for row, (name, value) in enumerate(words):
+        y = 124 + 51 * row
+        shapes += [Line(((300, y - 28), (738, y - 28)), "#ccc"), Text(300, y, name)]
+        shapes.append(Text(420, y, value, code=name == "code", bold=name != "code"))
+    return Drawing(HEIGHT, tuple(shapes), layout.sentence)
+
+
+def _shown(layout: Layout) -> list[Shape]:
+    if layout.imshow_error:
+        frame = box(3, 31, _SIDE - 2, _SIDE - 2, edge=ERROR, line=3)
+        return [frame, Text(18, 64, "an error:", bold=True, colour=ERROR), *lines(18, 96, layout.imshow_error, 27)]
+    pixels = np.ascontiguousarray(layout.result.numpy(force=True))
+    height, width = (_SIDE * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
+    return [Image(2 + (_SIDE - width) / 2, 30 + (_SIDE - height) / 2, width, height, pixels)]
+
+
+def draw_walk(walk: Walk) -> Drawing:
+    """The channels of one image as planes of cells, the sum of the strides, and all of memory; one cell lit in both."""
+    image, channels, rows, columns = walk.index[0], *walk.shape[1:]
+    wide = 738 / channels
+    cell = min((wide - 12) / columns, 46)
+    planes_end = 26 + 24 * rows
+    owners: dict[int, int] = {}
+    shapes: list[Shape] = []
+    for index in np.ndindex(*walk.shape):
+        place, channel = offset(index, walk.strides), index[1]
+        owners[place] = channel
+        if index[0] == image:
+            left, top = 2 + wide * channel + cell * index[3], 26 + 24 * index[2]
+            shapes += _cell(left, top, cell - 3, place, index == walk.index, channel)
+    for channel, (name, colour, _) in enumerate(CHANNELS[:channels]):
+        shapes.append(Text(2 + wide * channel, 17, f"n = {image}, c = {channel} ({name})", bold=True, colour=colour))
+    total = f"offset = {walk.sum.replace('*', ' × ')} = {walk.offset}"
+    shapes.append(Text(2, planes_end + 26, total, bold=True))
+    shapes.append(Text(2, planes_end + 56, f"memory ({walk.memory_format}), one number after the other:"))
+    for place, channel in sorted(owners.items()):
+        left, top = 2 + 36.9 * (place % _ROW), planes_end + 68 + 28 * (place // _ROW)
+        shapes += _cell(left, top, 34, place, place == walk.offset, channel)
+    memory_rows = -(-len(owners) // _ROW)
+    return Drawing(planes_end + 70 + 28 * memory_rows, tuple(shapes), walk.sentence)
+
+
+def _cell(x: float, y: float, width: float, place: int, lit: bool, channel: int) -> list[Shape]:
+    """One number, by its place in memory, in the colour of its channel; black if it is the one that is looked for."""
+    _, colour, light = CHANNELS[channel]
+    ink = "#fff" if lit else "#000"
+    cell = box(x, y, width, 21, fill="#000" if lit else light, edge=colour)
+    return [cell, Text(x + width / 2, y + 16, str(place), "middle", bold=lit, colour=ink)]
