@@ -39,7 +39,7 @@ class StepMemory:
     settings: str = ""  #: optimizer and precision
     model: str = ""  #: its name, one of `SAMPLE_SHAPES`
 
-    @property
+    @cached_property
     def shown(self) -> list[str]:
         """The categories in the order in which they are stacked: all, but workspace only where there is some."""
         return [name for name in CATEGORIES if name != "workspace" or self.trace.most[name]]
@@ -68,7 +68,8 @@ class StepMemory:
     @property
     def bytes_sentence(self) -> str:
         """Every category at the peak, to the byte."""
-        return f"In bytes: {', '.join(f'{name} {self.trace.at_peak[name]:,}' for name in self.shown)}."
+        sizes = self.trace.at_peak
+        return f"In bytes: {', '.join(f'{name} {sizes[name]:,}' for name in self.shown)}."
 
     @property
     def crossover_sentence(self) -> str:

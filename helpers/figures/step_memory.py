@@ -110,17 +110,17 @@ def draw_bar(record: StepMemory) -> Drawing:
 
 
 def _table(record: StepMemory) -> list[Shape]:
-    step = record.trace
-    sizes = {name: step.at_peak[name] for name in record.shown} | {"together": step.peak}
+    peak, at_peak = record.trace.peak, record.trace.at_peak
+    sizes = {name: at_peak[name] for name in record.shown} | {"together": peak}
     rows = [("at the peak", "bytes", "MiB", "share")]
-    rows += [(name, f"{size:,}", f"{size / MIB:,.2f}", f"{size / step.peak:.1%}") for name, size in sizes.items()]
+    rows += [(name, f"{size:,}", f"{size / MIB:,.2f}", f"{size / peak:.1%}") for name, size in sizes.items()]
     shapes: list[Shape] = []
     high = min(172 / len(rows), 19)
     for row, (name, *numbers) in enumerate(rows):
-        y, bold = 149 + high * row, name in ("at the peak", step.largest, "together")
-        if name in step.at_peak:
+        y, bold = 149 + high * row, name in ("at the peak", record.trace.largest, "together")
+        if name in at_peak:
             shapes.append(box(4, y - 12, 18, 14, **category(name)))
-        shapes.append(Text(28 if name in step.at_peak else 4, y, name, bold=bold))
+        shapes.append(Text(28 if name in at_peak else 4, y, name, bold=bold))
         shapes += [Text(x, y, words, "end", bold=bold) for x, words in zip((280, 378, 446), numbers, strict=True)]
     return shapes
 

@@ -46,7 +46,7 @@ def write(drawing: Drawing, key: str) -> str:
 def style(drawing: Drawing, key: str) -> str:
     """The pixels of the drawing's images, as CSS rules. The browser decodes them once, however often the rest moves."""
     shown = [shape for shape in drawing.shapes if isinstance(shape, Image)]
-    images = {_name(image, key): image for image in (*shown, *drawing.ahead)}
+    images = {_name(image, key): image for image in (*drawing.ahead, *shown)}
     return "".join(
         f".{name}{{background:url({_address(image.pixels.tobytes(), image.pixels.shape)}) 0 0/100% 100% no-repeat"
         f"{';image-rendering:pixelated' if image.width > image.pixels.shape[1] else ''}}}"

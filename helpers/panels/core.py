@@ -23,6 +23,7 @@ _TEXT = "var(--jp-content-font-size1,14px)"
 _STYLE = (
     f".course-panel{{--jp-widgets-font-size:{_TEXT};width:calc({WIDTH / SIZE + 1.5:.1f}*{_TEXT});"
     "max-width:100%;overflow:hidden}"
+    ".course-panel .widget-html-content{flex:1;min-width:0}"  # so that a drawing shrinks with the window
     f".course-panel .course-text{{line-height:1.5;font-size:{_TEXT};max-width:{WIDTH / SIZE:.4g}em;white-space:normal}}"
 )
 

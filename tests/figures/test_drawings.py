@@ -1,0 +1,348 @@
+"""The drawing of each record: what is in it, and that both hands draw it, with nothing cut and nothing overlapping."""
+
+import html
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tools import problem
+
+from helpers import data, figures, models
+from helpers.batch import batch_facts
+from helpers.figures import batch, paper, shapes, svg
+from helpers.figures import layout as layouts
+from helpers.figures import shape_flow as flows
+from helpers.figures import step_memory as steps
+from helpers.layout import OPERATIONS, layout, walk
+from helpers.memory import GPUS, trace
+from helpers.shape_flow import shape_flow
+from helpers.step_memory import StepMemory, step_memory
+from helpers.units import readable
+
+DIGITS, COLOURS = data.digits().images, data.colours().images
+PHOTO = torch.arange(3 * 75 * 64).view(3, 75, 64).to(torch.uint8)
+
+
+def with_workspace() -> StepMemory:
+    return StepMemory(trace(models.mlp(), (1, 28, 28), batch_size=8, gpu=next(iter(GPUS))))
+
+
+DRAWINGS = {
+    "batch of 1": lambda: batch.draw(batch_facts(DIGITS, models.mlp(), 1)),
+    "batch of 256": lambda: batch.draw(batch_facts(COLOURS, models.cnn((3, 32, 32)), 256)),
+    "batch of 1000": lambda: batch.draw(batch_facts(DIGITS, models.mlp(), 1000, torch.float16)),
+    "maps": lambda: batch.draw(batch_facts(DIGITS, torch.nn.Conv2d(1, 64, 3), 200)),
+    "five axes": lambda: batch.draw(batch_facts(COLOURS, torch.nn.Unflatten(1, (3, 1)), 256)),
+    "one axis": lambda: batch.draw(batch_facts(DIGITS, torch.nn.Flatten(0), 2)),
+    **{code: lambda code=code: layouts.draw(layout(PHOTO, code)) for code in OPERATIONS},
+    "walk": lambda: layouts.draw_walk(walk((2, 3, 4, 5), (1, 2, 3, 4))),
+    "walk, channels last": lambda: layouts.draw_walk(walk((2, 3, 4, 5), (0, 1, 0, 0), "channels_last")),
+    "largest walk": lambda: layouts.draw_walk(walk((2, 1, 6, 20), (1, 0, 5, 19))),
+    "flow": lambda: flows.draw(shape_flow(DIGITS[:64], 784)),
+    "largest flow": lambda: flows.draw(shape_flow(COLOURS[:256], 3072, 512)),
+    "failing flow": lambda: flows.draw(shape_flow(COLOURS[:256], 4096, 512)),
+    "bar": lambda: steps.draw_bar(step_memory("digits MLP", 64, with_crossover=True)),
+    "small bar": lambda: steps.draw_bar(step_memory("digits MLP", 1, 8, 1, "sgd", with_crossover=True)),
+    "largest bar": lambda: steps.draw_bar(step_memory("ResNet-18", 8192, with_crossover=True)),
+    "bar of CNN": lambda: steps.draw_bar(step_memory("colours CNN", 8192, 1024, 4, with_crossover=True)),
+    "bar with workspace": lambda: steps.draw_bar(with_workspace()),
+    "timeline": lambda: steps.draw_timeline(step_memory("digits MLP", 64)),
+    "largest timeline": lambda: steps.draw_timeline(step_memory("ResNet-18", 8192)),
+    "timeline of CNN": lambda: steps.draw_timeline(step_memory("colours CNN", 8192, 1024, 4, "momentum", "bf16")),
+    "timeline with workspace": lambda: steps.draw_timeline(with_workspace()),
+}
+
+
+@pytest.fixture(scope="module", params=DRAWINGS.values(), ids=DRAWINGS)
+def drawing(request):
+    return request.param()
+
+
+def of(drawing, kind) -> list:
+    return [shape for shape in drawing.shapes if isinstance(shape, kind)]
+
+
+def words(drawing) -> list[str]:
+    return [text.words for text in of(drawing, shapes.Text)]
+
+
+def box_of(corners) -> tuple[float, float, float, float]:
+    """Left, top, width and height."""
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    return left, top, right - left, bottom - top
+
+
+# both hands
+
+
+def test_both_hands_write_the_same_words_in_the_same_places(drawing):
+    (axis,) = paper.picture(drawing).figure.axes
+    svg_root = ElementTree.fromstring(re.search("<svg.*</svg>", svg.write(drawing, "key")).group())
+    live = [(float(text.get("x")), float(text.get("y")), text.text or "") for text in svg_root.iter("text")]
+    static = [(*text.get_position(), text.get_text()) for text in axis.texts]
+    asked = [(text.x, text.y, text.words) for text in of(drawing, shapes.Text)]
+    assert static == asked and [text for *_, text in live] == words(drawing)
+    assert np.allclose([place for *place, _ in live], [place for *place, _ in asked], atol=0.5)
+    assert svg_root.get("aria-label").startswith(drawing.sentence) and svg_root.get("role") == "img"
+
+
+def test_nothing_is_cut_and_no_text_lies_on_another(drawing):
+    """Measured in Matplotlib's letters, which are the widest of the usual fonts."""
+    picture = paper.picture(drawing)
+    assert picture.sentence == drawing.sentence
+    renderer, sheet = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
+    texts = [text for text in picture.figure.axes[0].texts if text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    for place, (text, box) in enumerate(boxes):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= sheet.x1 and box.y1 <= sheet.y1, f"{text} is cut"
+        for other, second in boxes[place + 1 :]:
+            assert not box.overlaps(second), f"{text} lies on {other}"
+    for shape in drawing.shapes:
+        corners = getattr(shape, "corners", None) or getattr(shape, "points", ())
+        assert all(0 <= x <= figures.WIDTH and 0 <= y <= drawing.height for x, y in corners), shape
+    assert min(text.size for text in of(drawing, shapes.Text)) >= figures.SIZE
+
+
+def test_the_live_drawing_is_small(drawing):
+    """It is sent at every move; pixels are not in it."""
+    assert len(svg.write(drawing, "key")) < (10_000 if len(drawing.shapes) < 240 else 150 * len(drawing.shapes))
+    assert "data:" not in svg.write(drawing, "key")
+
+
+def test_sheets_have_one_height_for_each_panel():
+    heights = {}
+    for name, make in DRAWINGS.items():
+        kind = next((kind for kind in ("batch", "walk", "flow", "bar", "timeline") if kind in name), "layout")
+        if name in OPERATIONS or kind != "layout" and name != "largest walk":
+            heights.setdefault(kind, set()).add(make().height)
+    assert heights == {
+        "batch": {batch.HEIGHT}, "layout": {layouts.HEIGHT}, "walk": {layouts.WALK_HEIGHT}, "flow": {flows.HEIGHT},
+        "bar": {steps.BAR_HEIGHT}, "timeline": {steps.TIMELINE_HEIGHT},
+    }  # fmt: skip
+
+
+def test_a_drawing_fills_its_sheet(drawing):
+    """No band of more than 40 pixels without anything in it."""
+    marks = [(0.0, 0.0), (drawing.height, drawing.height)]
+    for shape in drawing.shapes:
+        ys = [y for _, y in getattr(shape, "corners", None) or getattr(shape, "points", ())]
+        ys += [shape.y, shape.y + getattr(shape, "height", 0)] if hasattr(shape, "y") else []
+        marks.append((min(ys), max(ys)))
+    end = 0.0
+    for top, bottom in sorted(marks):
+        assert top - end <= 40, f"nothing between {end} and {top}"
+        end = max(end, bottom)
+
+
+KINDS = (
+    shapes.Text(20, 40, "<a> & $b$", "end", bold=True, colour="#123456", size=20, code=True, halo=True),
+    shapes.box(30, 50, 100, 40, fill="#ff0000", hatch="//", edge="#00ff00", line=2, dashed=True),
+    shapes.Line(((10, 10), (60, 10), (60, 30), (90, 50)), "#0000ff", 3, dashed=True),
+    *(shapes.Marker(300, 50, kind) for kind in ("circle", "diamond", "down")),
+    shapes.Image(400, 10, 60, 40, np.zeros((4, 6, 3), np.uint8), ((400, 10), (430, 10), (430, 50))),
+)
+
+
+@pytest.mark.parametrize("shape", KINDS, ids=lambda shape: getattr(shape, "kind", type(shape).__name__))
+def test_each_hand_draws_each_shape(shape):
+    drawing = shapes.Drawing(100, (shape,), "One shape.")
+    blank = paper.picture(shapes.Drawing(100, (), "Nothing.")).png()
+    assert paper.picture(drawing).png() != blank
+    written = svg.write(drawing, "key")
+    ElementTree.fromstring(written)
+    assert len(written) > len(svg.write(shapes.Drawing(100, (), "One shape."), "key"))
+
+
+def test_what_is_no_shape_is_not_passed_over():
+    drawing = shapes.Drawing(100, ("a line",), "Nothing.")
+    for hand in (paper.picture, lambda drawing: svg.write(drawing, "key")):
+        with pytest.raises(TypeError, match="no way to draw a str"):
+            hand(drawing)
+
+
+def test_words_are_escaped():
+    drawing = shapes.Drawing(100, (KINDS[0],), 'He said "<b>".')
+    assert html.escape("<a> & $b$") in svg.write(drawing, "key") and "<b>" not in svg.write(drawing, "key")
+
+
+def test_patterns_and_images_have_names_of_their_own():
+    """Two panels on one page: the patterns of a hidden one cannot be used by the other."""
+    for shape in (KINDS[1], KINDS[-1]):
+        drawing = shapes.Drawing(100, (shape,), "One shape.")
+        one, two = (svg.write(drawing, key) + svg.style(drawing, key) for key in ("one", "two"))
+        assert one != two and one.replace("one-", "two-") == two
+
+
+# the batch
+
+
+@pytest.mark.parametrize("count", [1, 8, 16, 17, 63, 64, 65, 200, 256])
+def test_the_batch_shows_as_many_tiles_as_it_has_images(count):
+    drawing = batch.draw(batch_facts(DIGITS, models.mlp(), count))
+    (sheet,) = of(drawing, shapes.Image)
+    columns, rows = figures.tile_grid(count)
+    assert (sheet.pixels == figures.tiles(DIGITS[: columns * rows], columns, rows)).all()
+    x, y = np.array(sheet.outline).T
+    area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+    assert area == pytest.approx(sheet.width * sheet.height * count / (columns * rows))
+    assert words(drawing)[:8:2] == [str(count), "1", "28", "28"]
+
+
+def test_the_pixels_of_a_batch_are_the_same_for_every_batch_size():
+    """So that the browser gets them once."""
+    styles = {svg.style(batch.draw(batch_facts(COLOURS, models.mlp((3, 32, 32)), b)), "key") for b in (1, 20, 100, 256)}
+    assert len(styles) == 1 and styles.pop().count("data:image/png") == 3
+
+
+def test_the_batch_axis_has_its_colour_before_and_behind_the_model():
+    drawing = batch.draw(batch_facts(DIGITS, models.mlp(), 8))
+    assert [box.fill for box in of(drawing, shapes.Area)].count(figures.COLOURS["batch"]) == 2
+    assert "8 × 1 × 28 × 28 numbers × 4 bytes (float32) = 25,088 bytes (0.02 MiB)" in words(drawing)
+    assert "101,770 parameters, the same for every B" in words(drawing)
+
+
+# layouts
+
+
+@pytest.mark.parametrize("code", OPERATIONS)
+def test_the_layout_shows_what_imshow_shows(code):
+    record = layout(PHOTO, code)
+    drawing = layouts.draw(record)
+    images, errors = of(drawing, shapes.Image), [a for a in of(drawing, shapes.Area) if a.edge == figures.ERROR]
+    if record.imshow_error:
+        assert not images and len(errors) == 1 and record.imshow_error in " ".join(words(drawing))
+    else:
+        (image,) = images
+        assert not errors and (image.pixels == record.result.numpy()).all()
+        assert image.width / image.height == pytest.approx(image.pixels.shape[1] / image.pixels.shape[0])
+    assert {code, str(record.result.stride())} < set(words(drawing))
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_the_walk_colours_each_cell_by_its_channel_and_lights_one(memory_format):
+    kind = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[memory_format]
+    channel_of = torch.arange(3).view(1, 3, 1, 1).expand(2, 3, 4, 5).contiguous(memory_format=kind)
+    memory = channel_of.as_strided((120,), (1,)).tolist()
+    record = walk((2, 3, 4, 5), (1, 2, 0, 3), memory_format)
+    drawing = layouts.draw_walk(record)
+    cells, numbers = of(drawing, shapes.Area), [int(text) for text in words(drawing) if text.isdigit()]
+    assert len(cells) == len(numbers) == 60 + 120 and numbers[60:] == list(range(120))
+    lit = [number for cell, number in zip(cells, numbers, strict=True) if cell.fill == "#000"]
+    assert lit == [record.offset, record.offset]
+    for cell, number in zip(cells, numbers, strict=True):
+        _, line, light = layouts.CHANNELS[memory[number]]
+        assert cell.edge == line and cell.fill in (light, "#000")
+
+
+# the shape flow
+
+
+def test_the_shape_flow_shows_where_it_stops():
+    flow = shape_flow(COLOURS[:32], 784, 100)
+    drawing = flows.draw(flow)
+    assert words(drawing).count("not reached") == 2 and words(drawing).count("✗ error") == 1
+    assert flow.error == ": ".join((words(drawing)[-2], words(drawing)[-1]))
+    assert [area.dashed for area in of(drawing, shapes.Area)].count(True) == 2
+    repaired = flows.draw(shape_flow(COLOURS[:32], 3072, 100))
+    assert not {"not reached", "✗ error", "RuntimeError"} & set(words(repaired)) and "No error" in words(repaired)
+    assert figures.ERROR not in {area.edge for area in of(repaired, shapes.Area)}
+    blue = [area for area in of(repaired, shapes.Area) if area.fill == figures.COLOURS["batch"]]
+    assert len(blue) == 5 + 1  # five shapes and the legend
+
+
+# the memory of a step
+
+
+@pytest.mark.parametrize(("model", "batch_size", "width"), [("digits MLP", 64, 256), ("digits MLP", 1, 8),
+                                                            ("ResNet-18", 8192, 256)])  # fmt: skip
+def test_the_bar_counts_every_byte_of_the_peak(model, batch_size, width):
+    record = step_memory(model, batch_size, width, with_crossover=True)
+    drawing = steps.draw_bar(record)
+    at_peak = {name: size for name, size in record.trace.at_peak.items() if name != "workspace"}
+    parts = [box_of(area.corners) for area in of(drawing, shapes.Area) if box_of(area.corners)[3] == 30]
+    whole = sum(wide for *_, wide, _ in parts)
+    assert [wide / whole for *_, wide, _ in parts] == pytest.approx([n / record.trace.peak for n in at_peak.values()])
+    assert all(x + wide == pytest.approx(after[0]) for (x, _, wide, _), after in zip(parts, parts[1:], strict=False))
+    assert whole == pytest.approx(660 * record.trace.peak / steps.scale(record.trace.peak).end)
+    told = words(drawing)
+    assert {name: int(told[told.index(name, 8) + 1].replace(",", "")) for name in at_peak} == at_peak
+    assert f"{record.trace.peak:,}" in told and f"◆ B = {record.crossover:,}" in told
+    assert f"now B = {batch_size:,}" in told
+    assert all(f"{name} {size:,}" in drawing.detail for name, size in at_peak.items())
+
+
+def test_the_timeline_stacks_what_is_alive():
+    record = step_memory("digits MLP", 64)
+    drawing, step = steps.draw_timeline(record), record.trace
+    areas = [area for area in of(drawing, shapes.Area) if len(area.corners) > 4 or box_of(area.corners)[3] > 20]
+    assert [area.fill for area in areas] == [figures.COLOURS[name] for name in reversed(record.shown)]
+    end, pixels = steps.scale(step.peak).end, 208
+    for area, name in zip(reversed(areas), record.shown, strict=True):
+        below = record.shown[: record.shown.index(name) + 1]
+        highest = max(sum(event.live[one] for one in below) for event in step.timeline)
+        assert box_of(area.corners)[3] == pytest.approx(highest / end * pixels, abs=0.1)
+    (mark,) = of(drawing, shapes.Marker)
+    assert mark.y == pytest.approx(300 - step.peak / end * pixels, abs=0.1)
+    told = words(drawing)
+    assert f"peak {readable(step.peak)}" in told
+    assert {"forward", "backward", "step()", "operations, in order →", "MiB", *record.shown} < set(told)
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "end", "unit"),
+    [(1, 0.25, "MiB"), (2**20, 1, "MiB"), (2**20 + 1, 1.5, "MiB"), (4_277_248, 6, "MiB"), (9 * 2**30, 12, "GiB")],
+)
+def test_the_scale_goes_in_steps_and_holds_what_it_must(n_bytes, end, unit):
+    ruler = steps.scale(n_bytes)
+    assert (ruler.texts[0], ruler.texts[-1], ruler.unit) == ("0", f"{end:g}", unit)
+    assert n_bytes <= ruler.end == ruler.marks[-1]
+
+
+@pytest.mark.parametrize("n_bytes", [2**18, 2**18 + 1, 3 * 2**18, 2**20 - 1, 5 * 2**20, 10**9, 2**30, 10**12])
+def test_what_is_drawn_fills_two_thirds_of_the_scale(n_bytes):
+    assert n_bytes >= 2 / 3 * steps.scale(n_bytes).end
+
+
+def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
+    record = with_workspace().trace
+    for picture in (figures.memory_bar(record), figures.step_timeline(record, "my model", "adam")):
+        assert picture.sentence.startswith(f"B = 8: peak {record.peak:,} bytes (")
+        assert f"workspace {readable(record.at_peak['workspace'])}" in picture.sentence
+        assert "workspace" in [text.get_text() for text in picture.figure.axes[0].texts]
+    assert "from B = 99 on; B = 8 is below" in figures.memory_bar(record, 99).sentence
+
+
+# bad input
+
+RECORDS = (
+    figures.batch_picture, figures.layout_picture, figures.walk_picture, figures.shape_flow_picture,
+    figures.memory_bar, figures.step_timeline, figures.speed_up,
+)  # fmt: skip
+HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
+
+
+@pytest.mark.parametrize("function", RECORDS, ids=lambda function: function.__name__)
+def test_pictures_refuse_anything_but_their_record(function):
+    for wrong in HOSTILE:
+        problem(lambda wrong=wrong: function(wrong))
+
+
+def test_pictures_of_a_step_refuse_other_settings():
+    record = with_workspace().trace
+    for wrong in ({"crossover": 0}, {"crossover": 1.5}, {"crossover": "774"}, {"title": 3}, {"settings": None}):
+        problem(lambda wrong=wrong: figures.memory_bar(record, **wrong))
+    for wrong in ({"title": None}, {"settings": ["adam"]}):
+        problem(lambda wrong=wrong: figures.step_timeline(record, **wrong))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 2, 2), (1, 3, 4, 7), (20, 1, 1, 13), (2, 3, 32, 32)])
+def test_a_walk_through_too_many_numbers_is_refused(shape):
+    assert "too large to draw" in problem(lambda: figures.walk_picture(walk(shape, (0, 0, 0, 0))))
+
+
+def test_colours_of_the_course_differ():
+    assert len(set(figures.COLOURS.values())) == len(figures.COLOURS) == 8
+    assert figures.ERROR not in figures.COLOURS.values()

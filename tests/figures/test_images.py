@@ -1,0 +1,123 @@
+"""Tiles, rows of images, samples per second."""
+
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tools import problem
+
+from helpers import data, figures
+
+
+def test_tiles_show_every_pixel_where_it_belongs():
+    images = data.colours().images[:5]
+    sheet = figures.tiles(images, columns=3, rows=2)
+    assert sheet.shape == (2 * 34, 3 * 34, 3)
+    for n in range(5):
+        top, left = 34 * (n // 3) + 1, 34 * (n % 3) + 1
+        assert torch.equal(torch.from_numpy(sheet[top : top + 32, left : left + 32]).permute(2, 0, 1), images[n])
+    assert (sheet[34:, 68:] == 255).all()
+
+
+GREY = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+NO_IMAGES = {
+    "three axes": GREY[0],
+    "two channels": GREY.expand(3, 2, 8, 8),
+    "no pixels": GREY[..., :0],
+    "None": None,
+    "a list": [1],
+    "meta": GREY.to("meta"),
+    "sparse": GREY.to_sparse(),
+    "floats in [0, 1]": torch.rand(3, 1, 8, 8),  # once drawn black
+    "numbers above 255": torch.full((3, 1, 8, 8), 300),  # once drawn as 44
+    "with a gradient": torch.rand(3, 1, 8, 8, requires_grad=True),
+}
+
+
+@pytest.mark.parametrize("wrong", NO_IMAGES.values(), ids=NO_IMAGES)
+def test_what_cannot_be_shown_as_it_is_is_refused(wrong):
+    assert "give" in problem(lambda: figures.tiles(wrong, 1, 1))
+    assert "give" in problem(lambda: figures.image_row(wrong, ["a", "b", "c"], "Three."))
+
+
+def test_floats_are_told_how_to_become_pixels():
+    images = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 3)
+    said = problem(lambda: figures.tiles(images, 1, 1))
+    repair = said.split("give ")[1].rstrip(".")
+    shown = figures.tiles(eval(repair, {"images": images, "torch": torch}), 1, 1)
+    assert shown[1, 1:4, 0].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("grid", [(0, 1), (1, -1), (1.0, 1), (None, 1), ("2", 2), (10**6, 10**6)])
+def test_tiles_refuse_a_grid(grid):
+    assert "allowed" in problem(lambda: figures.tiles(GREY, *grid))
+
+
+def test_the_grid_holds_up_to_256_images_and_keeps_its_shape():
+    for count in (1, 16, 17, 64, 65, 256):
+        columns, rows = figures.tile_grid(count)
+        assert columns == 4 * rows and columns * rows >= count
+        assert columns == 8 or (columns // 2) * (rows // 2) < count
+    for wrong in (0, -1, 1.0, None, "8"):
+        assert "allowed" in problem(lambda wrong=wrong: figures.tile_grid(wrong))
+
+
+def test_pictures_have_one_width_and_a_sentence_and_no_text_is_cut():
+    images = data.digits().images
+    for picture in (
+        figures.image_row(images[:5], range(5), "Five digits."),
+        figures.image_row(images[:1], ["$a$ <b>"], "One digit."),
+        figures.image_row(data.colours().images[:10], data.colours().labels[:10].tolist(), "Ten images."),
+        figures.speed_up({"MLP": {1: 1.0, 64: 20.0}, "CNN": {1: 1.0, 64: 1.2}}),
+    ):
+        assert round(picture.figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
+        assert picture.sentence.endswith(".") and picture.png().startswith(b"\x89PNG")
+        renderer, edge = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
+        for axis in picture.figure.axes:
+            box = axis.get_tightbbox(renderer)
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1
+
+
+def test_an_image_row_shows_each_image_below_its_title():
+    images = data.colours().images[:3]
+    picture = figures.image_row(images, ["a", "b", "c"], "Three.")
+    (axis,) = picture.figure.axes
+    for image, shown, title in zip(images, axis.images, axis.texts, strict=True):
+        assert torch.equal(torch.from_numpy(shown.get_array().data.copy()).permute(2, 0, 1), image)
+        left, right, bottom, top = shown.get_extent()
+        assert title.get_position()[0] == pytest.approx((left + right) / 2) and title.get_position()[1] < top < bottom
+    assert [title.get_text() for title in axis.texts] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("titles", [["a"], "ab", None, 3, list("abcd")])
+def test_image_rows_refuse_titles(titles):
+    assert "3 images" in problem(lambda: figures.image_row(GREY, titles, "Three."))
+
+
+def test_image_rows_refuse_too_few_too_many_and_no_sentence():
+    for count in (0, 11):
+        many = GREY[:1].expand(count, 1, 8, 8)
+        assert "1 to 10" in problem(lambda many=many, count=count: figures.image_row(many, range(count), "Many."))
+    problem(lambda: figures.image_row(GREY, "abc", None))
+
+
+LINE = {1: 1.0, 64: 20.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None, 3, [LINE], {}, {"MLP": {}}, {"MLP": None}, {"MLP": [1.0]}, {"MLP": {1: 0.0}}, {"MLP": {1: -2}},
+        {"MLP": {1: float("nan")}}, {"MLP": {1: "fast"}}, {"MLP": {0: 1.0}}, {"MLP": {1.5: 1.0}},
+        dict.fromkeys("abcde", LINE),  # the fifth was once left out
+    ],
+)  # fmt: skip
+def test_speed_up_refuses(wrong):
+    assert "give" in (said := problem(lambda: figures.speed_up(wrong)).lower()) or "allowed" in said
+
+
+def test_speed_up_draws_every_line_that_it_takes():
+    picture = figures.speed_up(dict.fromkeys("abcd", LINE))
+    (axis,) = picture.figure.axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list("abcd")
+    assert len({(line.get_marker(), line.get_linestyle(), line.get_color()) for line in axis.lines[:4]}) == 4
+    assert all(f"{name}: 20.0 times at B = 64" in picture.sentence for name in "abcd")
