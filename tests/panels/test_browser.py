@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from helpers.authoring import lab, lessons
-from helpers.figures import tile_grid
-from helpers.folders import lessons_folder
+from helpers.figures import WIDTH, batch, tile_grid
+from helpers.folders import ROOT, lessons_folder
 
 MISSING = lab.why_not()
 if MISSING and not os.environ.get("CI"):
     pytest.skip(MISSING, allow_module_level=True)
 
+FAILURES = ROOT / "test-failures"
 FIRST, SECOND, SAVED = "00_start_here.ipynb", "01_batch_dimension.ipynb", "saved.ipynb"
 
 
@@ -29,8 +30,24 @@ def page(tmp_path_factory):
     with lab.course(tmp_path_factory.mktemp("course")) as server, lab.browser() as chromium:
         shutil.copy(lessons_folder() / SECOND, server.work / SAVED)
         page = lab.Page(chromium, server)
+        chromium.tracing.start(screenshots=True, snapshots=True)
         page.open()
         yield page
+
+
+@pytest.fixture(autouse=True)
+def watched(page, request, failed):
+    """The page logs no error during a test; of a test that fails, a screenshot and playwright's trace are kept."""
+    tracing, place = page.tab.context.tracing, FAILURES / re.sub(r"\W+", "-", request.node.name)
+    tracing.start_chunk()
+    page.console.clear()
+    yield
+    if failed():
+        page.tab.screenshot(path=place.with_suffix(".png"))
+        tracing.stop_chunk(path=place.with_suffix(".zip"))  # for `playwright show-trace`
+    else:
+        tracing.stop_chunk()
+        assert page.console == []
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +81,12 @@ def shape_in(words):
 def assert_agrees(panel):
     """The sentence, the boxes, the number box and the tiles of the picture all say the same."""
     shape, output = shape_in(panel.words)
-    boxes = [int(text) for text in panel.root.locator("span[style*=bold]").all_inner_texts()]
+    boxes = [int(text) for text in panel.root.locator("svg text[font-size='20']").all_text_contents()]
     assert tuple(boxes) == shape + output
     assert panel.control("Batch size B").input_value() == str(shape[0])
     assert panel.handle("Batch size B").get_attribute("aria-valuetext") == str(shape[0])
-    pixels = np.asarray(Image.open(io.BytesIO(panel.image)).convert("RGB").resize((736, 184)))
+    pixels = np.asarray(Image.open(io.BytesIO(panel.image)).convert("RGB").resize((WIDTH, batch.HEIGHT)))
+    pixels = pixels[2:186, 2:738]  # the tiles
     columns, rows = tile_grid(shape[0])
     width, height = 736 // columns, 184 // rows
     tiles = pixels.reshape(rows, height, columns, width, 3)[:, 4:-4, :, 4:-4].swapaxes(1, 2).reshape(rows * columns, -1)
@@ -177,7 +195,7 @@ def test_drop_downs(panel):
     assert_agrees(panel)
     words = panel.choose("Stored as", "uint8")
     assert "stored as uint8 in 24,576 bytes" in words
-    assert "24,576 bytes" in panel.root.locator("b").inner_text()
+    assert panel.root.locator("svg text", has_text="24,576 bytes").count() == 1
     assert_agrees(panel)
 
 
@@ -263,6 +281,33 @@ def test_nothing_jumps_and_nothing_is_cut(panel):
     assert len(set(sizes)) == 1, sizes
 
 
+def test_text_in_the_drawing_is_selectable_and_grows_with_the_notebooks(panel):
+    line = panel.root.locator("svg text", has_text="25,088 bytes")
+    before, sheet = line.bounding_box(), panel.root.locator("[role=img]").bounding_box()
+    assert sheet["width"] == pytest.approx(WIDTH, abs=1)
+    selected = line.evaluate("t => { getSelection().selectAllChildren(t); return getSelection().toString(); }")
+    assert "25,088 bytes" in selected
+    panel.page.tab.evaluate("document.body.style.setProperty('--jp-content-font-size1', '16px')")
+    try:
+        assert line.bounding_box()["height"] == pytest.approx(before["height"] * 16 / 14, rel=0.05)
+        grown = panel.root.locator("[role=img]").bounding_box()
+        assert grown["width"] == pytest.approx(sheet["width"] * 16 / 14, abs=2)
+        assert panel.root.evaluate(LAYOUT)["outside"] == []
+    finally:
+        panel.page.tab.evaluate("document.body.style.removeProperty('--jp-content-font-size1')")
+
+
+def test_a_narrow_window_shrinks_the_drawing_and_cuts_nothing(panel):
+    panel.page.tab.set_viewport_size({"width": 700, "height": 900})
+    try:
+        panel.page.tab.wait_for_timeout(300)
+        sheet, whole = panel.root.locator("[role=img]").bounding_box(), panel.root.bounding_box()
+        assert sheet["width"] <= whole["width"] < WIDTH
+        assert sheet["width"] / sheet["height"] == pytest.approx(WIDTH / batch.HEIGHT, rel=0.01)
+    finally:
+        panel.page.tab.set_viewport_size({"width": 1280, "height": 900})
+
+
 def assert_axe_finds_nothing(panel, theme):
     """Names, roles and contrast, by axe. ipywidgets gives the handle of a slider no name: the box beside it has one."""
     from axe_playwright_python.sync_playwright import Axe
@@ -301,7 +346,7 @@ STEPS = {
     "Precision": ("fp16",),
 }
 GALLERY = {
-    "layout": ("panels.LayoutLab()", {"Operation": ("image.permute(1, 2, 0)", "image.reshape(H, W, C)")}),
+    "layout": ("panels.LayoutLab()", {"Operation": ("image", "image.reshape(H, W, C)")}),
     "walk": ("panels.StrideWalk()", {"w (column)": (4, 2), "n (image)": (1,), "Format": ("channels_last",)}),
     "bar": ("panels.MemoryBar()", STEPS),
     "timeline": ("panels.StepTimeline()", STEPS),
@@ -366,14 +411,14 @@ def flow(page):
 def test_shape_flow_shows_an_error_and_its_repair_and_nothing_jumps(flow):
     sizes = [size_if_well(flow)]
     assert "stops" in flow.choose("Data set", "colours")
-    assert "(64x3072 and 784x128)" in flow.root.locator("code").inner_text()
-    assert flow.root.get_by_text("not reached").count() == 2
+    assert flow.root.locator("svg text", has_text="(64x3072 and 784x128)").count() == 1
+    assert flow.root.locator("svg text", has_text="not reached").count() == 2
     sizes.append(size_if_well(flow))
     for label, value in (("Batch size B", 256), ("Hidden size", 512), ("in_features of the first Linear", 4096)):
         flow.type(label, value)
         sizes.append(size_if_well(flow))
     assert "Linear (256, 10)" in flow.type("in_features of the first Linear", 3072)
-    assert flow.root.get_by_text("not reached").count() == 0
+    assert flow.root.locator("svg text", has_text="not reached").count() == 0
     sizes.append(size_if_well(flow))
     assert len(set(sizes)) == 1, sizes
 
