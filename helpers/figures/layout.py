@@ -3,6 +3,7 @@
 from math import prod
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
 
 from helpers.figures.base import ERROR, Picture
 from helpers.figures.paper import picture
@@ -59,9 +60,18 @@ def _shown(layout: Layout) -> list[Shape]:
     if layout.imshow_error:
         frame = box(3, 31, _SIDE - 2, _SIDE - 2, edge=ERROR, line=3)
         return [frame, Text(18, 64, "an error:", bold=True, colour=ERROR), *lines(18, 96, layout.imshow_error, 27)]
-    pixels = np.ascontiguousarray(layout.result.numpy(force=True))
+    pixels = _as_imshow_does(layout.result.numpy(force=True))
     height, width = (_SIDE * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
     return [Image(2 + (_SIDE - width) / 2, 30 + (_SIDE - height) / 2, width, height, pixels)]
+
+
+def _as_imshow_does(values: np.ndarray) -> np.ndarray:
+    """Values (H, W, 1, 3 or 4) as RGB pixels: one number becomes a colour; of several, what is out of range is cut."""
+    if values.shape[2] == 1:
+        return ScalarMappable().to_rgba(values[..., 0], bytes=True)[..., :3]
+    if np.issubdtype(values.dtype, np.floating):
+        values = 255 * np.clip(values, 0, 1)
+    return np.clip(values[..., :3], 0, 255).astype(np.uint8)
 
 
 def draw_walk(walk: Walk) -> Drawing:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from tools import problem
 
 from helpers import data, figures, models
@@ -219,6 +220,19 @@ def test_the_layout_shows_what_imshow_shows(code):
         assert not errors and (image.pixels == record.result.numpy()).all()
         assert image.width / image.height == pytest.approx(image.pixels.shape[1] / image.pixels.shape[0])
     assert {code, str(record.result.stride())} < set(words(drawing))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [PHOTO, PHOTO / 255, PHOTO.double() / 100 - 0.5, PHOTO.int() * 3 - 99, PHOTO[:1], PHOTO[:1] / 255],
+    ids=["uint8", "floats", "out of range", "large", "one channel", "one channel of floats"],
+)
+def test_other_images_look_as_imshow_makes_them(image):
+    """Against what Matplotlib's own artist writes for each pixel."""
+    (drawn,) = of(layouts.draw(layout(image, "image.permute(1, 2, 0)")), shapes.Image)
+    shown = Figure().subplots().imshow(image.permute(1, 2, 0).numpy())
+    expected = shown.to_rgba(shown.get_array(), bytes=True)[..., :3]
+    assert drawn.pixels.dtype == np.uint8 and np.abs(drawn.pixels.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
