@@ -30,7 +30,7 @@ def page(tmp_path_factory):
     with lab.course(tmp_path_factory.mktemp("course")) as server, lab.browser() as chromium:
         shutil.copy(lessons_folder() / SECOND, server.work / SAVED)
         page = lab.Page(chromium, server)
-        chromium.tracing.start(screenshots=True, snapshots=True)
+        chromium.tracing.start()  # without snapshots, which make every test twice as long
         page.open()
         yield page
 
