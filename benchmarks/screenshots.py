@@ -25,6 +25,7 @@ LOOKED_AT = ROOT / "test-failures"
 def photograph(panel: lab.PanelView, path: Path) -> None:
     """The panel on the screen, with a little air around it, as a PNG file."""
     path.parent.mkdir(exist_ok=True)
+    panel.page.tab.locator("#jupyterlab-splash").wait_for(state="detached")  # JupyterLab's, after a change of theme
     box, edge = panel.root.bounding_box(), 4
     clip = {"x": box["x"] - edge, "y": box["y"] - edge, "width": box["width"], "height": box["height"] + edge}
     panel.page.tab.screenshot(path=path, clip=clip)

@@ -113,18 +113,6 @@ def test_the_live_drawing_is_small(drawing):
     assert "data:" not in svg.write(drawing, "key")
 
 
-def test_sheets_have_one_height_for_each_panel():
-    heights = {}
-    for name, make in DRAWINGS.items():
-        kind = next((kind for kind in ("batch", "walk", "flow", "bar", "timeline") if kind in name), "layout")
-        if name in OPERATIONS or kind != "layout" and name != "largest walk":
-            heights.setdefault(kind, set()).add(make().height)
-    assert heights == {
-        "batch": {batch.HEIGHT}, "layout": {layouts.HEIGHT}, "walk": {layouts.WALK_HEIGHT}, "flow": {flows.HEIGHT},
-        "bar": {steps.BAR_HEIGHT}, "timeline": {steps.TIMELINE_HEIGHT},
-    }  # fmt: skip
-
-
 def test_a_drawing_fills_its_sheet(drawing):
     """No band of more than 40 pixels without anything in it."""
     marks = [(0.0, 0.0), (drawing.height, drawing.height)]
