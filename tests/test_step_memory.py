@@ -111,6 +111,7 @@ def test_random_numbers_go_on_as_if_nothing_had_happened():
         {"model": "cats"}, {"model": None}, {"batch_size": 0}, {"batch_size": 8193}, {"batch_size": 1.5}, {"width": 7},
         {"width": 1025}, {"width": 8.0}, {"depth": 0}, {"depth": 5}, {"depth": True}, {"optimizer": "lion"},
         {"optimizer": []}, {"precision": "int8"},
+        {"with_crossover": "no"},
     ],
 )  # fmt: skip
 def test_it_refuses(values):

@@ -44,10 +44,12 @@ def tile_grid(batch_size: int) -> tuple[int, int]:
 def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Picture:
     """Up to ten images (B, C, H, W) uint8 in a row, a title over each. Raises `Problem` for anything else."""
     count = len(_pixels(images))
-    titles = [str(title) for title in titles] if hasattr(titles, "__len__") else titles
-    if not isinstance(titles, list) or count != len(titles) or not 1 <= count <= 10:
-        given = f"{len(titles)} titles" if isinstance(titles, list) else f"titles={titles!r}"
-        raise Problem(f"{count} images and {given}; give the same number of both, 1 to 10.")
+    try:
+        titles = [str(title) for title in titles]
+    except TypeError:
+        raise Problem(f"titles is a {type(titles).__name__}; give a list with one title for each image.") from None
+    if count != len(titles) or not 1 <= count <= 10:
+        raise Problem(f"{count} images and {len(titles)} titles; give the same number of both, 1 to 10.")
     instance_of("sentence", sentence, str, '"Five digits."')
     step = 720 / max(count, 5)
     high, wide = images.shape[2:]
