@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ class Ledger(TorchDispatchMode):
         self.peak = 0  #: the most bytes that were alive at once
         self.entered = 0  #: storages so far; the id of a storage is its place among them
         self._live: dict[int, tuple[int, weakref.ref, int]] = {}  # id, and the storage with its bytes as last seen
+        self._aside = False
 
     @property
     def alive(self) -> set[int]:
@@ -47,7 +49,8 @@ class Ledger(TorchDispatchMode):
         if entry is None:
             if not size or key in made_from:
                 return None
-            return self._enter(key, weakref.ref(storage, lambda _: self._end(key)), size)
+            this = weakref.ref(self)  # a ledger that its own entries held would hold what it knows, a model, say
+            return self._enter(key, weakref.ref(storage, lambda _: this() and this()._end(key)), size)
         number, reference, before = entry
         if size == before:
             return number
@@ -79,6 +82,15 @@ class Ledger(TorchDispatchMode):
         """A storage ended."""
         self.bytes -= size
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What runs in here is the bookkeeping's own, and is not counted."""
+        self._aside = True
+        try:
+            yield
+        finally:
+            self._aside = False
+
     def ran(self, operation, args: tuple, kwargs: dict, out: object) -> object:
         """An operation ran and gives `out`. Returns what its caller gets."""
         made_from = keys_of((args, kwargs))
@@ -89,7 +101,7 @@ class Ledger(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if func.namespace in ("prim", "profiler"):  # questions about a tensor, not work
+        if self._aside or func.namespace in ("prim", "profiler"):  # our own, or questions about a tensor: not work
             return out
         return self.ran(func, args, kwargs, out)
 

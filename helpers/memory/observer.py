@@ -1,5 +1,6 @@
 """The `Observer`: a ledger that listens to a training step and writes down what happened as an `Observation`."""
 
+import weakref
 from collections import Counter
 from contextlib import AbstractContextManager
 
@@ -57,7 +58,7 @@ class Observer(Ledger, Listener):
         self.made(Category.BUFFERS, [vars(module) for module in model.modules()])  # those that are attributes too
         named = [*model.named_parameters(), *model.named_buffers()]
         self.names = {self.see(tensor): name.rpartition(".")[2] for name, tensor in named}
-        self.layers = Layers(self)
+        self.layers = Layers(weakref.proxy(self))  # without a cycle, so that the model goes when the step is over
         self.layers.name(model)
 
     # ---------------------------------------------------------------------------------- what the ledger tells
@@ -129,14 +130,18 @@ class Observer(Ledger, Listener):
         return torch.autograd.graph.saved_tensors_hooks(lambda t: self._keep(t, write_down), lambda t: t)
 
     def _keep(self, tensor: Tensor, write_down: bool) -> Tensor:
-        """Autograd keeps this tensor for backward."""
+        """Autograd keeps this tensor for backward; give it an alias.
+
+        An operation that keeps its own result would otherwise be held by what it keeps, and both for ever.
+        """
         number = self.see(tensor)
         if number is not None:
             self.kept.add(number)
             if write_down:
                 call = self.layers.running[-1] if self.layers.running else Call(self.layers.outside)
                 self.saved.append((call, number, tuple(tensor.shape), tensor.dtype))
-        return tensor
+        with self.aside():
+            return tensor.detach()
 
     def gradients_gone(self) -> None:
         self._mark("zero_grad")

@@ -153,6 +153,8 @@ def observe(model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool
     finally:
         for tensor, gradient in observer.outsiders.values():
             tensor.grad = gradient
+        for module in model.modules():
+            vars(module).pop("forward", None)  # it holds the module that it was put on
     return observer.observation()
 
 
