@@ -22,7 +22,7 @@ from helpers.memory.torch_private import (
     BatchNorm,
     Convolution,
     DispatchKeySet,
-    OpOverload,
+    Operation,
     all_operations,
     dispatch_key,
     efficient_attention,
@@ -276,7 +276,7 @@ def _put_cudas_autocast() -> None:
                 _instead(name)(_autocast(operation, change))
 
 
-def _cudas_way(base: str, operation: OpOverload, on_cpu: bool) -> Callable | None:
+def _cudas_way(base: str, operation: Operation, on_cpu: bool) -> Callable | None:
     """How CUDA's autocast changes the arguments of an operation; None where the CPU's does the same."""
     if base == "binary_cross_entropy":
         return _refuse
@@ -289,7 +289,7 @@ def _cudas_way(base: str, operation: OpOverload, on_cpu: bool) -> Callable | Non
     return _to(_sixteen_bit if base in _SIXTEEN_BIT else _float32)
 
 
-def _autocast(operation: OpOverload, change: Callable | None) -> Callable:
+def _autocast(operation: Operation, change: Callable | None) -> Callable:
     """The operation under autocast, with arguments changed; without `change`, as if it were not on autocast's list."""
 
     def kernel(keys, *args, **kwargs):
@@ -328,7 +328,7 @@ def _widest(tensors: list[Tensor]) -> torch.dtype:
     return torch.float32 if any(tensor.dtype is torch.float32 for tensor in tensors) else _sixteen_bit(tensors)
 
 
-def _ask_for_float32(operation: OpOverload, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+def _ask_for_float32(operation: Operation, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     """Give dtype=torch.float32 where the caller gave no dtype; it is the last that has a place, or named."""
     names = [argument.name for argument in schema(operation).arguments]
     place = names.index("dtype")

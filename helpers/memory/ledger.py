@@ -47,15 +47,16 @@ class Ledger(TorchDispatchMode):
         key, size = storage_key(storage), storage.nbytes()
         entry = self._live.get(key)
         if entry is None:
-            if not size or key in made_from:
+            if key in made_from:
                 return None
             this = weakref.ref(self)  # a ledger that its own entries held would hold what it knows, a model, say
-            return self._enter(key, weakref.ref(storage, lambda _: this() and this()._end(key)), size)
-        number, reference, before = entry
-        if size == before:
-            return number
-        self.gone(number, before)  # resized in place: the old one ends, a larger one begins
-        return self._enter(key, reference, size)
+            number = self._enter(key, weakref.ref(storage, lambda _: this() and this()._end(key)), size)
+        else:
+            number, reference, before = entry
+            if size != before:  # resized in place: the old one ends, a larger one begins
+                self.gone(number, before)
+                number = self._enter(key, reference, size)
+        return number if size else None  # what is empty may grow
 
     def _is_here(self, device: torch.device) -> bool:
         return device.type == self.device.type and (

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.memory.as_cuda import remarks
+from helpers.memory.kernels import as_real
 from helpers.memory.layers import Call, Layers
 from helpers.memory.ledger import Ledger, keys_of, tensors_in
 from helpers.memory.records import Category, Kept, Moment, Observation
@@ -17,12 +18,8 @@ from helpers.memory.torch_private import schema, tree_leaves
 # From which result on an operation's results stay on the host, also when everything else is on a GPU: numbers that
 # are written out, as in torch.tensor(1.0), and the two random states of the memory-efficient attention.
 HOST_RESULTS = {"aten::lift_fresh": 0, "aten::_scaled_dot_product_efficient_attention": 2}
-# From which result on an operation's results are statistics, float32 on CUDA; on the CPU only beside float32 weights,
-# otherwise of the input's dtype. On fake tensors they always are of the input's dtype.
+# From which result on an operation's results are statistics, float32 on CUDA, of the input's dtype on the CPU.
 STATISTICS = {"aten::native_batch_norm": 1, "aten::native_layer_norm": 1}
-# Losses whose one number keeps the storage of a number for each element: PyTorch makes the result in full and resizes
-# it (TORCH_META_FUNC in aten/src/ATen/native/Loss.cpp, for CPU and CUDA alike). Fake kernels do not.
-FULL_LOSSES = {"aten::mse_loss", "aten::smooth_l1_loss"}
 _NEVER = 10**9
 
 
@@ -46,7 +43,6 @@ class Observer(Ledger, Listener):
         self.on_host: set[int] = set()  #: ids of what lies in the computer's own memory, whatever the device
         self.copies: dict[int, int | None] = {}  #: ids of copies in another dtype, and of what they were made from
         self.sixteen_bit: set[int] = set()  #: ids of statistics that came in 16 bit
-        self.beside_float32: set[int] = set()  #: those of them whose layer has float32 weights
         self.outsiders: dict[int, tuple[nn.Parameter, Tensor | None]] = {}  #: those, each with its gradient before
         self.without_gradient: list[nn.Parameter] = []
         self.began_with: set[int] = set()  #: what was alive when the step began
@@ -75,9 +71,8 @@ class Observer(Ledger, Listener):
         for given in args if self.fake else ():
             if type(given) is nn.Parameter and id(given) not in self.outsiders:
                 self.outsiders[id(given)] = given, given.grad
-        # Fake kernels make every gradient; the CPU's make those that are wanted.
-        if self.plan.device == "cpu" and name == "aten::native_batch_norm_backward":
-            out = tuple(part if wanted else None for part, wanted in zip(out, args[-1], strict=True))
+        if self.fake:
+            out = as_real(operation, args, kwargs, out, leave_out=self.plan.device == "cpu")
         made_from = keys_of((args, kwargs))
         for place, tensor in enumerate(tensors_in(out)):
             number = self.see(tensor, made_from)
@@ -93,18 +88,13 @@ class Observer(Ledger, Listener):
         self._born, self._gone = [], []
 
     def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple, made_from: set[int]) -> None:
-        """Note what is special about a result: a copy, on the host, or float32 where it has values or on a GPU."""
-        if self.fake and name in FULL_LOSSES and not tensor.ndim:
-            elements = torch.broadcast_shapes(args[0].shape, args[1].shape).numel()
-            self.sizes[number] = elements * tensor.itemsize
+        """Note what is special about a result: a copy, on the host, or float32 on a GPU."""
         if name == "aten::_to_copy":
             self.copies[number] = self.see(args[0], made_from)
         if place >= HOST_RESULTS.get(name, _NEVER) and tensor.device.type == "cpu":
             self.on_host.add(number)
         if place >= STATISTICS.get(name, _NEVER) and tensor.itemsize == 2:
             self.sixteen_bit.add(number)
-            if any(isinstance(given, Tensor) and given.dtype is torch.float32 for given in args[1:4]):
-                self.beside_float32.add(number)
 
     # ------------------------------------------------------------------------------------ what the step tells
 
@@ -160,8 +150,7 @@ class Observer(Ledger, Listener):
         for number in self.kept | self.layers.recomputed:
             self.labels.setdefault(number, Category.ACTIVATIONS)
         on_cuda = self.plan.device == "cuda"
-        # What is 16 bit on fake tensors and float32 with values: here or on a GPU.
-        widened = self.sixteen_bit if on_cuda else self.beside_float32
+        widened = self.sixteen_bit if on_cuda else set()
         seen = sorted({*self.began_with, *(number for moment in self.moments for number in moment.born)})
         corrections, notes = remarks(
             self.used + Counter({"numbers on the host": len(self.on_host)}), self.model, on_cuda

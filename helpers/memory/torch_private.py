@@ -4,7 +4,7 @@ The course's own names are on the left; nothing else under `helpers` knows those
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, _decomp
 from torch._subclasses import fake_tensor
 from torch.nn.modules import batchnorm, conv
 from torch.utils import _python_dispatch, _pytree
@@ -13,6 +13,7 @@ FakeTensorMode, FakeCopyMode = fake_tensor.FakeTensorMode, fake_tensor.FakeCopyM
 DataDependentOutputException = fake_tensor.DataDependentOutputException
 DynamicOutputShapeException = fake_tensor.DynamicOutputShapeException
 UnsupportedOperatorException = fake_tensor.UnsupportedOperatorException
+written_in_python = _decomp.decomposition_table  #: the operations whose fake kernel may be another than the real one
 FAKE_TENSOR_LOG = fake_tensor.__name__  #: the logger of fake tensors
 STOPS_EARLY = "_StopRecomputationError"  #: the kind of error with which checkpoint() ends its second run
 
@@ -21,7 +22,7 @@ TorchDispatchMode, no_modes = _python_dispatch.TorchDispatchMode, _python_dispat
 tree_leaves, tree_map_only = _pytree.tree_leaves, _pytree.tree_map_only
 BatchNorm, Convolution = batchnorm._BatchNorm, conv._ConvNd
 
-OpOverload = torch._ops.OpOverload
+Operation = torch._ops.OpOverload
 DispatchKeySet, AUTOCAST_OF_CPU = torch._C.DispatchKeySet, torch._C.DispatchKey.AutocastCPU
 without_dispatch_keys = torch._C._ExcludeDispatchKeyGuard
 has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key  #: (operator's name, key's name) -> bool
@@ -49,7 +50,7 @@ def storage_key(storage: torch.UntypedStorage) -> int:
     return storage._cdata
 
 
-def schema(operation: torch._ops.OpOverload) -> torch._C.FunctionSchema:
+def schema(operation: Operation) -> torch._C.FunctionSchema:
     """Name and arguments of an operation: ``.name`` is "aten::addmm", ``.arguments`` have names."""
     return operation._schema
 

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 import torch
-from tools import problem, really
+from tools import really
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,3 +104,134 @@ def test_what_is_kept_can_be_differentiated_twice():
 
     network = Penalised(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 3))
     equal(network, None, example=(torch.zeros(6, 4), None), loss=lambda output: output.sum())
+
+
+# --------------------------------------------------------------------------- losses whose one number keeps many
+
+
+def copies() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(100, 10), nn.Linear(10, 100), nn.Sigmoid())
+
+
+LOSSES = {
+    "BCE": F.binary_cross_entropy,
+    "BCE with weights": lambda output, target: F.binary_cross_entropy(output, target, torch.ones(100)),
+    "soft margin": F.soft_margin_loss,
+    "MSE, sum": lambda output, target: F.mse_loss(output, target, reduction="sum"),
+    "multilabel": F.multilabel_soft_margin_loss,
+    "hinge": F.hinge_embedding_loss,
+    "margins": lambda output, target: F.multi_margin_loss(output, target[:, 0].long()),
+    "triplets": lambda output, target: F.triplet_margin_loss(output, target, target),
+}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_keeps_what_it_really_keeps(name, precision):
+    x = torch.zeros(64, 100)
+    equal(copies(), None, example=(x, x), loss=LOSSES[name], precision=precision)
+
+
+def test_the_storage_of_a_loss_is_that_of_its_elements():
+    """By hand: 64 x 100 float32 live on with the one number, until the step ends."""
+    x = torch.zeros(64, 100)
+    for loss in (F.binary_cross_entropy, F.soft_margin_loss):
+        for device in ("cpu", "cuda"):
+            t = trace(copies(), example=(x, x), loss=loss, device=device)
+            rest = trace(copies(), example=(x, x), loss=F.huber_loss, device=device)
+            held, other = (
+                [e.live["temporaries"] for e in each.timeline if e.phase == "step"][-2] for each in (t, rest)
+            )
+            assert held - other == 64 * 100 * 4 - (4 if device == "cpu" else 512)
+
+
+# --------------------------------------------------------------------------- strides and dtypes of real kernels
+
+
+class Turned(nn.Module):
+    """A layer that sees its input with two axes exchanged."""
+
+    def __init__(self, layer, after=torch.relu, axes=(1, 2)):
+        super().__init__()
+        self.first, self.layer, self.last = nn.Linear(30, 40), layer, nn.Linear(50, 3)
+        self.after, self.axes = after, axes
+
+    def forward(self, x):
+        return self.last(self.after(self.layer(self.first(x).transpose(*self.axes)))).mean(1)
+
+
+LAYERS = {
+    "BatchNorm1d": nn.BatchNorm1d(40), "LayerNorm": nn.LayerNorm(50), "GroupNorm": nn.GroupNorm(4, 40),
+    "InstanceNorm": nn.InstanceNorm1d(40, affine=True), "ReLU6": nn.ReLU6(), "Hardswish": nn.Hardswish(),
+    "LogSigmoid": nn.LogSigmoid(), "LogSoftmax": nn.LogSoftmax(1), "Dropout": nn.Dropout(0.5), "GELU": nn.GELU(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_with_a_transposed_input(name, precision, batch_size):
+    equal(Turned(LAYERS[name]), (50, 30), batch_size, precision=precision)
+    equal(Turned(nn.Identity(), LAYERS[name]), (50, 30), batch_size, precision=precision)
+
+
+def normed(norm, memory_format=torch.contiguous_format) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3), norm(), nn.ReLU(), nn.Conv2d(16, 16, 3), norm(), nn.ReLU6(), nn.Flatten(),
+        nn.Linear(16 * 8 * 8, 5),
+    ).to(memory_format=memory_format)  # fmt: skip
+
+
+NORMS = {"GroupNorm": lambda: nn.GroupNorm(4, 16), "BatchNorm": lambda: nn.BatchNorm2d(16)}
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("norm", NORMS)
+def test_norms_of_images(norm, batch_size, precision, memory_format):
+    equal(normed(NORMS[norm], memory_format), (3, 12, 12), batch_size, precision=precision)
+
+
+def test_layer_norm_with_a_gradient_that_is_transposed():
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm, self.last = nn.Linear(30, 40), nn.LayerNorm(40), nn.Linear(50, 3)
+
+        def forward(self, x):
+            return self.last(self.norm(self.first(x)).transpose(1, 2)).mean(1)
+
+    equal(Reads(), (50, 30), 8)
+
+
+# ------------------------------------------------------------------------------------- storages that start empty
+
+
+def test_watch_counts_what_grows_from_nothing():
+    with watch() as book:
+        grown = torch.empty(0)
+        grown.resize_(1000)
+        assert book.bytes == 4000
+        filled = torch.empty(0)
+        torch.add(torch.ones(10), 1, out=filled)
+        assert book.bytes == 4040
+        del grown, filled
+        assert book.bytes == 0 and not book.alive
+
+
+class Grows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(30, 40)
+
+    def forward(self, x):
+        with torch.no_grad():
+            doubled = torch.mul(x, 2, out=torch.empty(0))
+            ones = torch.empty(0).resize_(x.shape).fill_(1)
+        return self.layer(x + doubled + ones)
+
+
+def test_a_model_whose_tensors_grow_from_nothing():
+    assert trace(Grows(), (30,), 8, device="cpu").most["temporaries"] >= 3 * 8 * 30 * 4
+    equal(Grows(), (30,), 8)
