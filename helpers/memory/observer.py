@@ -29,13 +29,13 @@ class Observer(Ledger, Listener):
     So a gradient is one from the moment backward makes it. What autograd kept and nobody named is an activation; the
     rest is temporary.
 
-    used: counts the corrections that were needed. fake: whether all tensors should be fake; then real parameters among
-    them are noted.
+    fake: whether all tensors should be fake; then real parameters among them are noted.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool = False):
+    def __init__(self, model: nn.Module, plan: Plan, device: str, fake: bool = False):
         super().__init__(device)
-        self.model, self.plan, self.used, self.fake = model, plan, used, fake
+        self.model, self.plan, self.fake = model, plan, fake
+        self.used: Counter[str] = Counter()  #: the corrections that were needed
         self.sizes: dict[int, int] = {}  #: bytes of each storage, by its id
         self.labels: dict[int, Category] = {}
         self.kept: set[int] = set()
@@ -142,6 +142,15 @@ class Observer(Ledger, Listener):
             for alive in (self.began_with, self.alive)
         )
         self.steady = before == now
+
+    def let_go(self) -> None:
+        """The model goes, if nobody else holds it."""
+        self.model, self.outsiders, self.without_gradient = None, {}, []
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether a storage of the step is still alive."""
+        return any(self.labels.get(n) not in (Category.PARAMETERS, Category.BUFFERS) for n in self.alive)
 
     # ---------------------------------------------------------------------------------------- what is written
 

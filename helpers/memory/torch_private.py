@@ -6,10 +6,12 @@ The course's own names are on the left; nothing else under `helpers` knows those
 import torch
 from torch import Tensor, _decomp
 from torch._subclasses import fake_tensor
+from torch.fx.experimental import symbolic_shapes
 from torch.nn.modules import batchnorm, conv
 from torch.utils import _python_dispatch, _pytree
 
-FakeTensorMode, FakeCopyMode = fake_tensor.FakeTensorMode, fake_tensor.FakeCopyMode
+FakeTensor, FakeTensorMode, FakeCopyMode = fake_tensor.FakeTensor, fake_tensor.FakeTensorMode, fake_tensor.FakeCopyMode
+SHAPES = symbolic_shapes  #: imported here, and not by the first fake tensor, as its import adds a filter of warnings
 DataDependentOutputException = fake_tensor.DataDependentOutputException
 DynamicOutputShapeException = fake_tensor.DynamicOutputShapeException
 UnsupportedOperatorException = fake_tensor.UnsupportedOperatorException

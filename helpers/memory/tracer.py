@@ -3,7 +3,6 @@
 import copy
 import logging
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.memory.as_cuda import as_on_cuda, choose_foreach
+from helpers.memory.leftovers import nothing_left_outside
 from helpers.memory.observer import Observer
 from helpers.memory.random_numbers import put_back_what_it_drew
 from helpers.memory.records import Category, Observation, Trace
@@ -63,9 +63,9 @@ def trace(
     inference: True for the forward pass alone, without gradients, in eval mode.
     device: "cuda" predicts a CUDA GPU; "cpu" gives the same step as it is on the CPU, without any correction.
 
-    Hooks of the model run as well; what they put elsewhere, in a list of yours, say, are tensors without numbers. Other
-    threads see nothing of a trace, unless the model's own code draws from Python's or NumPy's shared random numbers:
-    then those that others draw meanwhile come again.
+    Hooks of the model run as well; what they put elsewhere, in a list of yours, say, is taken out again. Other threads
+    see nothing of a trace, unless the model's own code draws from Python's or NumPy's shared random numbers: then those
+    that others draw meanwhile come again.
 
     Raises `Problem` for settings that are not allowed and for a model that cannot be traced; it names the layer.
     """
@@ -78,9 +78,10 @@ def fake_run(model: nn.Module, plan: Plan) -> Observation:
 
     def once() -> Observation:
         fake = FakeTensorMode(allow_non_fake_inputs=True)
-        twin = fake_copy(model, fake)
-        with fake, as_on_cuda(plan.gpu, plan.device == "cuda") as used:
-            return observe(twin, plan, "cpu", used, fake=True)
+        observer = Observer(fake_copy(model, fake), plan, "cpu", fake=True)
+        way = as_on_cuda(plan.gpu, plan.device == "cuda")
+        with nothing_left_outside(model, fake, observer), fake, way as observer.used:
+            return observe(observer)
 
     with nullcontext() if plan.precision == "fp32" else _sixteen_bit_alone, as_found():
         return put_back_what_it_drew(once)
@@ -88,7 +89,8 @@ def fake_run(model: nn.Module, plan: Plan) -> Observation:
 
 @contextmanager
 def as_found() -> Iterator[None]:
-    """Whatever modes are on, trace in plain ones. All of this holds for this thread alone."""
+    """Whatever modes are on, trace in plain ones, which hold for this thread alone; put back what a model changed."""
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     with ExitStack() as stack:
         stack.enter_context(no_modes())
         stack.enter_context(torch.inference_mode(False))
@@ -103,6 +105,10 @@ def as_found() -> Iterator[None]:
             yield
         finally:
             _tracing.reset(outside)
+            if torch.get_default_dtype() is not dtype:
+                torch.set_default_dtype(dtype)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
@@ -131,12 +137,12 @@ def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
 
 def record(model: nn.Module, plan: Plan, device: str = "cpu") -> Trace:
     """Run the plan for real on `model`, which is changed, and write the `Trace`."""
-    return report(observe(model, plan, device, Counter()), plan.batch_size, plan.gpu)
+    return report(observe(Observer(model, plan, device)), plan.batch_size, plan.gpu)
 
 
-def observe(model: nn.Module, plan: Plan, device: str, used: Counter, fake: bool = False) -> Observation:
-    """Run the plan on `model`, which is changed. used: counts the corrections that were needed."""
-    observer = Observer(model, plan, device, used, fake)
+def observe(observer: Observer) -> Observation:
+    """Run the observer's plan on its model, which is changed."""
+    model, plan, device = observer.model, observer.plan, observer.device.type
     try:
         optimizer = prepare(model, plan)
         with observer:
