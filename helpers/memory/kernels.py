@@ -1,12 +1,13 @@
 """Where fake kernels make other tensors than real ones: found out by running both on a few numbers.
 
 A fake kernel says which shape, dtype and strides a result has. Many are written in Python, apart from the real ones,
-and give other strides, another dtype, or a result that a real one leaves out. That depends on the kind of input alone:
-its axes, their order in memory, its dtype. So both are asked once for each kind, with two numbers along each axis.
+and give other strides, another dtype, or a result that a real one leaves out; or they take dtypes that it refuses. All
+that depends on the kind of input alone: its axes, their order in memory, its dtype. So both are asked once for each
+kind, with two numbers along each axis.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 
@@ -53,22 +54,31 @@ class Kind:
         return torch.empty_strided(shape, strides, dtype=self.dtype)
 
 
-def as_real(operation: Operation, args: tuple, kwargs: dict, out: object, leave_out: bool) -> object:
-    """What a fake kernel made of these arguments, as the real one makes it. Call this in the fake mode.
+def run_as_real(operation: Operation, args: tuple, kwargs: dict, on_cpu: bool) -> object:
+    """Run an operation on fake tensors, with the results that it has on real ones. Call this in the fake mode.
 
-    leave_out: whether results that the real CPU kernel does not make are left out.
+    on_cpu: whether the real kernel is the CPU's; otherwise what it leaves out is there, and it refuses no 16 bit.
+    Raises RuntimeError, in PyTorch's own words, for dtypes that the real kernel refuses and the fake one takes.
     """
     if operation not in written_in_python or not _makes_new_tensors(operation):
-        return out
+        return operation(*args, **kwargs)
     given = dict(zip(_names(operation), args, strict=False)) | kwargs
-    kinds = tuple((name, type(value), _kind(operation, name, value, given)) for name, value in given.items())
-    differences = _differences(operation, kinds)
-    if not differences:
+    answer = _ask(
+        operation, tuple((name, type(value), _kind(operation, name, value, given)) for name, value in given.items())
+    )
+    if answer.refusal and (on_cpu or not answer.for_cpu_alone):
+        raise RuntimeError(answer.refusal)
+    if answer.takes_bytes:  # as indices, which a fake kernel refuses
+        given = {name: value.long() if _is_bytes(value) else value for name, value in given.items()}
+    if answer.value is not None:
+        return torch.tensor(answer.value, dtype=answer.dtype)  # such a fake tensor knows its value
+    out = operation(**given)
+    if not any(answer.differences):
         return out
     several = isinstance(out, tuple)
     results = list(out) if several else [out]
-    for place, difference in enumerate(differences):
-        if difference == GONE and leave_out:
+    for place, difference in enumerate(answer.differences):
+        if difference == GONE and on_cpu:
             results[place] = None
         elif difference == IN_FULL:
             results[place] = operation(**given | {"reduction": 0}).as_strided((), ())
@@ -79,11 +89,8 @@ def as_real(operation: Operation, args: tuple, kwargs: dict, out: object, leave_
 
 @cache
 def _makes_new_tensors(operation: Operation) -> bool:
-    seeded, views = (
-        torch.Tag.nondeterministic_seeded in operation.tags,
-        [each.alias_info for each in schema(operation).returns],
-    )
-    return not (seeded or schema(operation).is_mutable or any(views))
+    seeded, views = torch.Tag.nondeterministic_seeded, [each.alias_info for each in schema(operation).returns]
+    return not (seeded in operation.tags or schema(operation).is_mutable or any(views))
 
 
 @cache
@@ -108,32 +115,64 @@ def _kind(operation: Operation, name: str, value: object, given: dict) -> object
     return min(value, 2) if name in _sizes(operation) or name == "group" else value
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a few numbers told about an operation; nothing, if it does not take so few."""
+
+    differences: tuple = ()  #: for each result None, or what the real kernel makes where the fake one does otherwise
+    refusal: str = ""  #: of the real kernel, for these dtypes
+    for_cpu_alone: bool = False  #: whether that may be the CPU's kernel only
+    takes_bytes: bool = False  #: whether only the real kernel takes uint8 for indices
+    value: object = None  #: the real result, where it is one number and made from none
+    dtype: torch.dtype | None = None  #: its dtype
+
+
 @cache
-def _differences(operation: Operation, kinds: tuple) -> list[object]:
-    """For each result None, or what the real kernel makes of it where the fake one makes something else.
+def _ask(operation: Operation, kinds: tuple) -> Answer:
+    tensors = [kind for *_, kind in kinds if isinstance(kind, Kind)]
 
-    Empty where they agree, or where one of them does not take so few numbers.
-    """
-
-    def run() -> tuple:
-        out = operation(**{name: _few(kind) for name, _, kind in kinds})
+    def run(**dtypes: torch.dtype) -> tuple:
+        out = operation(**{name: _few(kind, **dtypes) for name, _, kind in kinds})
         return out if isinstance(out, tuple) else (out,)
 
-    try:
-        with no_modes():
+    def works(**dtypes: torch.dtype) -> bool:
+        try:
+            run(**dtypes)
+        except Exception:  # any: then nothing is known
+            return False
+        return True
+
+    with no_modes():
+        try:
             real = run()
-            with FakeTensorMode():
+        except Exception as error:
+            if not works(floats=torch.float32, integers=torch.float32) and not works(
+                floats=torch.float32, integers=torch.int64
+            ):
+                return Answer()
+            half = any(kind.dtype in (torch.float16, torch.bfloat16) for kind in tensors)
+            return Answer(refusal=str(error), for_cpu_alone=half and re.search("CPU|not implemented", str(error)))
+        if not tensors and isinstance(real[0], Tensor) and real[0].numel() == 1 and real[0].is_cpu:
+            return Answer(value=real[0].tolist(), dtype=real[0].dtype)
+        with FakeTensorMode():
+            try:
                 fake = run()
-    except Exception:  # any: then nothing is known
-        return []
-    found = [_difference(*pair) for pair in zip(real, fake, strict=True)]
-    return found if any(found) else []
+            except Exception:
+                return Answer(takes_bytes=works(integers=torch.int64))
+    return Answer(tuple(_difference(*pair) for pair in zip(real, fake, strict=True)))
 
 
-def _few(kind: object) -> object:
+def _is_bytes(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dtype is torch.uint8
+
+
+def _few(kind: object, floats: torch.dtype | None = None, integers: torch.dtype | None = None) -> object:
     if isinstance(kind, tuple):
-        return [_few(each) for each in kind]
-    return kind.few() if isinstance(kind, Kind) else kind
+        return [_few(each, floats, integers) for each in kind]
+    if not isinstance(kind, Kind):
+        return kind
+    dtype = floats if kind.dtype.is_floating_point or kind.dtype.is_complex else integers
+    return replace(kind, dtype=dtype or kind.dtype).few()
 
 
 def _difference(real: object, fake: object) -> object:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from helpers.memory.ledger import Ledger, tensors_in
-from helpers.memory.torch_private import STOPS_EARLY, next_node_number, running_node_number, tree_leaves
+from helpers.memory.torch_private import STOPS_EARLY, next_node_number, running_node_number, tree_leaves, unwrapped
 
 
 @dataclass
@@ -62,12 +62,12 @@ class Layers:
         if not self.running and self.phase == "backward":
             self._again_from = self.ledger.entered
         tensors = (leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
-        self.running.append(Call(layer, {self.ledger.see(tensor) for tensor in tensors}))
+        self.running.append(Call(layer, {self.ledger.see(unwrapped(tensor)) for tensor in tensors}))
         self._starts.append((next_node_number(), layer))
 
     def _leave(self, out: object) -> None:
         call = self.running.pop()
-        call.outputs.update(self.ledger.see(tensor) for tensor in tensors_in(out))
+        call.outputs.update(self.ledger.see(unwrapped(tensor)) for tensor in tensors_in(out))
         self.outside = "loss"
         self._starts.append((next_node_number(), self.now()))
         if not self.running and self.phase == "backward":

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from helpers.memory.as_cuda import remarks
-from helpers.memory.kernels import as_real
+from helpers.memory.kernels import run_as_real
 from helpers.memory.layers import Call, Layers
 from helpers.memory.ledger import Ledger, keys_of, tensors_in
 from helpers.memory.records import Category, Kept, Moment, Observation
 from helpers.memory.step import Listener, Plan
-from helpers.memory.torch_private import schema, tree_leaves
+from helpers.memory.torch_private import DataDependentOutputException, schema, tree_leaves
 
 # From which result on an operation's results stay on the host, also when everything else is on a GPU: numbers that
 # are written out, as in torch.tensor(1.0), and the two random states of the memory-efficient attention.
@@ -44,6 +44,7 @@ class Observer(Ledger, Listener):
         self.copies: dict[int, int | None] = {}  #: ids of copies in another dtype, and of what they were made from
         self.sixteen_bit: set[int] = set()  #: ids of statistics that came in 16 bit
         self.outsiders: dict[int, tuple[nn.Parameter, Tensor | None]] = {}  #: those, each with its gradient before
+        self.guesses = False  # whether the optimizer was told a number that nobody knows
         self.without_gradient: list[nn.Parameter] = []
         self.began_with: set[int] = set()  #: what was alive when the step began
         self.moments: list[Moment] = []  #: of the step
@@ -66,13 +67,22 @@ class Observer(Ledger, Listener):
     def gone(self, number: int, size: int) -> None:
         self._gone.append(number)
 
+    def run(self, operation, args: tuple, kwargs: dict) -> object:
+        if not self.fake:
+            return super().run(operation, args, kwargs)
+        try:
+            return run_as_real(operation, args, kwargs, on_cpu=self.plan.device == "cpu")
+        except DataDependentOutputException:  # no fake tensor has a value to give
+            if self.layers.phase not in ("", "step") or not args[0].is_floating_point():
+                raise
+            self.guesses = True
+            return 1.0
+
     def ran(self, operation, args: tuple, kwargs: dict, out: object) -> object:
         name = schema(operation).name
         for given in args if self.fake else ():
             if type(given) is nn.Parameter and id(given) not in self.outsiders:
                 self.outsiders[id(given)] = given, given.grad
-        if self.fake:
-            out = as_real(operation, args, kwargs, out, leave_out=self.plan.device == "cpu")
         made_from = keys_of((args, kwargs))
         for place, tensor in enumerate(tensors_in(out)):
             number = self.see(tensor, made_from)
@@ -200,6 +210,8 @@ class Observer(Ledger, Listener):
                 f"{len(self.outsiders)} parameters that are used are not the model's, those of a loss, say; the "
                 "memory that they take is not counted."
             )
+        if self.guesses:
+            notes.append("The optimizer asks for the values of tensors in its step(); it was told 1.0 each time.")
         if not self.plan.inference and not self.steady:
             notes.append(
                 "More is alive after the step than before it: the model keeps tensors from one step to the next."

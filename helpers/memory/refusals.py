@@ -24,6 +24,8 @@ def refuse_what_has_no_trace(model: object) -> None:
             raise Problem(f"{layer} is TorchScript, which hides its operations; give the model it was made from.")
         if type(module).__name__ == "OptimizedModule":
             raise Problem(f"{layer} is compiled; give the model as it was before torch.compile.")
+        if isinstance(module, nn.parallel.DistributedDataParallel):
+            raise Problem(f"{layer} wraps a model for several processes; give the model itself: model.module.")
         forward = vars(module).get("forward")
         if forward is not None and getattr(forward, "__self__", None) is not module:
             raise Problem(
@@ -61,6 +63,16 @@ def explain(error: Exception, layer: str, phase: str) -> str:
             f"{where} looks at the values of a tensor ({error.func}), as .item() or `if x.sum() > 0` do. trace() knows "
             f"shapes, not values. {way_out}{MEASURE}."
         )
+    if "saved tensor hooks" in str(error):
+        return (
+            f"{where} uses torch.func, which keeps what it needs for its gradients where trace() cannot see it. Call "
+            f"backward() in place of it; or {MEASURE}."
+        )
+    if isinstance(error, DynamicOutputShapeException) and "pack_padded" in str(error.func):
+        return (
+            f"{where} packs sequences, whose size depends on their lengths. For the most that it can be, give the "
+            f"recurrent layer the padded batch; or {MEASURE}."
+        )
     if isinstance(error, DynamicOutputShapeException):
         return (
             f"in {where} the shape of a result depends on the values ({error.func}), as with nonzero or x[mask]. "
@@ -84,7 +96,10 @@ def explain(error: Exception, layer: str, phase: str) -> str:
             f"needs torch.library.register_fake; or {MEASURE}."
         )
     if "closure" in str(error):
-        return f"{where} wants a closure for its step(), which trace() does not give. Choose another, or {MEASURE}."
+        return (
+            f"{where} wants a closure for its step(), which runs as often as the values demand; trace() knows none. "
+            f"Choose another, or {MEASURE}."
+        )
     if "sparse" in str(error).lower() and not isinstance(error, ValueError):
         return f"{where} makes a sparse tensor, which cannot be traced: {first} Use dense tensors; or {MEASURE}."
     if "numpy" in str(error):

@@ -47,6 +47,13 @@ def running_node_number() -> int | None:
     return None if node is None else node._sequence_nr()
 
 
+def unwrapped(tensor: Tensor) -> Tensor:
+    """The tensor of all samples, where `torch.vmap` shows that of one."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
+
+
 def storage_key(storage: torch.UntypedStorage) -> int:
     """The same for every look at one storage, for as long as it lives."""
     return storage._cdata

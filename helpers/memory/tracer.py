@@ -81,7 +81,13 @@ def fake_run(model: nn.Module, plan: Plan) -> Observation:
         observer = Observer(fake_copy(model, fake), plan, "cpu", fake=True)
         way = as_on_cuda(plan.gpu, plan.device == "cuda")
         with nothing_left_outside(model, fake, observer), fake, way as observer.used:
-            return observe(observer)
+            observation = observe(observer)
+            if any(id(parameter) in observer.outsiders for parameter in model.parameters()):
+                raise Problem(
+                    "the loss, or a hook, holds the model itself and uses its parameters; the trace runs a copy, whose "
+                    "parameters are others. Let the model return what the loss needs, its own parameters too."
+                )
+            return observation
 
     with nullcontext() if plan.precision == "fp32" else _sixteen_bit_alone, as_found():
         return put_back_what_it_drew(once)
@@ -122,6 +128,8 @@ def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
             strides = torch.empty_like(tensor, device="meta").stride()  # what .to("cuda") gives
             with fake:
                 stand_in = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="cpu")
+                if tensor.numel() == 1 and not tensor.is_meta and not tensor.requires_grad:
+                    stand_in = torch.tensor(tensor.tolist(), dtype=tensor.dtype)  # keeps its value, a counter's, say
                 if isinstance(tensor, nn.Parameter):
                     stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
             stand_ins[id(tensor)] = stand_in

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 import torch
-from tools import really
+from tools import problem, really
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -237,3 +237,153 @@ def test_a_model_whose_tensors_grow_from_nothing():
     one = 8 * 30 * 4
     assert [event.live["temporaries"] for event in events if event.op in ("mul", "resize_")] == [one, 2 * one]
     equal(Grows(), (30,), 8)
+
+
+# ----------------------------------------------------------------------------------- steps that look at numbers
+
+
+def small(*more: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 8), *more, nn.ReLU(), nn.Linear(8, 3))
+
+
+def clips(parameters):
+    """Adam, whose step() first looks at each gradient's size, as Adafactor does."""
+
+    class Clips(torch.optim.Adam):
+        def step(self, closure=None):
+            for parameter in self.param_groups[0]["params"]:
+                parameter.grad.mul_(min(1.0, 1.0 / (parameter.grad.norm().item() + 1e-6)))
+            super().step(closure)
+
+    return Clips(parameters)
+
+
+OPTIMIZERS = [torch.optim.Adafactor, torch.optim.ASGD, torch.optim.Rprop, torch.optim.NAdam, torch.optim.RAdam, clips]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_an_optimizer_that_looks_at_numbers(optimizer):
+    network = small()
+    ours, real = (
+        trace(network, (4,), 8, device="cpu", optimizer=optimizer),
+        really(network, (4,), 8, optimizer=optimizer),
+    )
+    assert (ours.peak, ours.most["optimizer state"]) == (real.peak, real.most["optimizer state"])
+    written_out = 12 if optimizer is torch.optim.ASGD else 0  # bytes of numbers that live a moment longer when fake
+    assert 0 <= ours.peaks["step"] - real.peaks["step"] <= written_out
+    guesses = any("it was told 1.0" in note for note in ours.notes)
+    assert guesses is (optimizer in (torch.optim.Adafactor, clips))
+    assert trace(network, (4,), 8, optimizer=optimizer).peak > 0
+
+
+def test_counters_keep_their_values():
+    equal(small(nn.BatchNorm1d(8, momentum=None)), (4,), 8)
+
+    class WarmsUp(nn.Module):
+        def __init__(self, step: int):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+            self.register_buffer("step", torch.tensor(step))
+
+        def forward(self, x):
+            return self.layer(x) if self.step < 10 else self.layer(x).sigmoid()
+
+    for step in (3, 30):
+        equal(WarmsUp(step), (4,), 8)
+
+
+# --------------------------------------------------------------------------------- dtypes as real kernels take them
+
+
+def images() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(3 * 36, 3))
+
+
+def like(shape, dtype, target=torch.int64):
+    return torch.zeros(8, *shape, dtype=dtype), torch.zeros(8, dtype=target)
+
+
+REFUSED = {
+    "float64": (small, like((4,), torch.float64), "must have the same dtype, but got Double and Float"),
+    "int64": (small, like((4,), torch.int64), "must have the same dtype, but got Long and Float"),
+    "float16": (small, like((4,), torch.float16), "must have the same dtype, but got Half and Float"),
+    "uint8 image": (images, like((1, 8, 8), torch.uint8), "Input type (unsigned char) and bias type (float)"),
+    "LayerNorm": (lambda: nn.Sequential(nn.LayerNorm(4)), like((4,), torch.float64), "must share same datatype"),
+    "int32 target": (small, like((4,), torch.float32, torch.int32), "target dtype to be Long or Byte, but got Int"),
+    "bool target": (small, like((4,), torch.float32, torch.bool), "target dtype to be Long or Byte, but got Bool"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_dtypes_that_the_model_refuses(name, device):
+    build, example, told = REFUSED[name]
+    text = problem(lambda: trace(build(), example=example, device=device))
+    assert told in text
+    if device == "cpu":
+        assert text == problem(lambda: really(build(), None, None, example=example))
+
+
+def test_targets_of_one_byte():
+    equal(small(), None, example=like((4,), torch.float32, torch.uint8))
+    equal(images(), None, example=like((1, 8, 8), torch.float32, torch.uint8), precision="bf16")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sixteen_bits_are_not_refused_for_cuda(dtype):
+    """Where the CPU's kernels lack them, CUDA's do not."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.ReLU6(), nn.Flatten(), nn.LayerNorm(144),
+        nn.Linear(144, 3), nn.LogSigmoid(), nn.Hardswish(),
+    ).to(dtype)  # fmt: skip
+    x, target = torch.zeros(8, 1, 8, 8, dtype=dtype), torch.zeros(8, 3, dtype=dtype)
+    for loss in (F.mse_loss, F.smooth_l1_loss, F.soft_margin_loss, F.binary_cross_entropy_with_logits):
+        assert trace(network, example=(x, target), loss=loss).peak > 0
+
+
+# ------------------------------------------------------------------------------------------- limits, said rightly
+
+
+class ForEach(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.layer, self.how = nn.Linear(4, 3), how
+
+    def forward(self, x):
+        return self.how(self.layer, x)
+
+
+def test_vmap():
+    equal(ForEach(lambda layer, x: torch.vmap(layer)(x)), (4,), 8)
+
+
+def packs(layer, x):
+    packed = nn.utils.rnn.pack_padded_sequence(layer(x), [5] * len(x), batch_first=True)
+    return nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)[0].sum(1)
+
+
+def test_what_is_refused_says_why():
+    gradients = ForEach(lambda layer, x: torch.func.grad(lambda y: layer(y).sum())(x))
+    assert "layer ForEach uses torch.func" in problem(lambda: trace(gradients, (4,), 8))
+    assert "layer ForEach packs sequences" in problem(lambda: trace(ForEach(packs), (5, 4), 8))
+    assert "runs as often as the values demand" in problem(lambda: trace(small(), (4,), 8, optimizer=torch.optim.LBFGS))
+
+
+def test_a_model_for_several_processes_is_refused():
+    several = nn.parallel.DistributedDataParallel.__new__(nn.parallel.DistributedDataParallel)
+    nn.Module.__init__(several)
+    several.module = small()
+    text = problem(lambda: trace(several, (4,), 8))
+    assert text.startswith("DistributedDataParallel wraps a model") and "model.module" in text
+
+
+def test_a_loss_that_holds_the_model_is_refused():
+    network = small()
+    network[0].weight.grad = torch.ones(8, 4)
+
+    def penalised(output, target):
+        return F.cross_entropy(output, target) + sum(p.square().sum() for p in network.parameters())
+
+    for loss in (penalised, lambda output, target: F.cross_entropy(network(torch.ones(8, 4)) + output, target)):
+        assert "holds the model itself" in problem(lambda loss=loss: trace(network, (4,), 8, loss=loss))
+        assert type(network[0].weight.grad) is Tensor and network[0].bias.grad is None
