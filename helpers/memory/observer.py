@@ -140,6 +140,8 @@ class Observer(Ledger, Listener):
             if write_down:
                 call = self.layers.running[-1] if self.layers.running else Call(self.layers.outside)
                 self.saved.append((call, number, tuple(tensor.shape), tensor.dtype))
+        if tensor.is_leaf:  # no operation's result
+            return tensor
         with self.aside():
             return tensor.detach()
 
