@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from helpers.check.guard import shorten
+from helpers.figures import ERROR
 
-_PASSED, _NOT_YET = "#009E73", "#A4001D"
+_PASSED, _NOT_YET = "#009E73", ERROR
 _LONGEST = 600  # characters of a message
 _CELLS, _PICTURES, _WIDEST, _SIDE = 40, 5, 150, 96  # at most so much of a result is drawn; _SIDE in CSS pixels
 _HALF = "display:inline-block;vertical-align:top;margin:8px 24px 0 0"
