@@ -233,7 +233,7 @@ def test_a_damaged_cifar_file_is_named_and_left_alone(monkeypatch, tmp_path):
         (pickle.dumps({"data": np.zeros((2, 5), np.uint8), "labels": [0, 1]}), "CIFAR-10 cannot be loaded"),
         (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0, 10]}), "labels from 0 to 10"),
         (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0]}), "2 images and 1 labels"),
-        (pickle.dumps({"data": np.zeros((2, 3072)), "labels": [0, 1]}), "dtype torch.float64"),
+        (pickle.dumps({"data": np.zeros((2, 3072)), "labels": [0, 1]}), "torch.float64; give a uint8 tensor"),
         (pickle.dumps([1, 2]), "CIFAR-10 cannot be loaded"),
     ],
 )
