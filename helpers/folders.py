@@ -5,7 +5,7 @@ from __future__ import annotations  # the report on the environment must reach a
 import os
 from pathlib import Path
 
-from helpers.problems import Problem, instance_of
+from helpers.problems import Problem, instance_of, shown
 
 FIRST_LESSON = "00_start_here.ipynb"
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,5 +42,7 @@ def lesson_names(folder: str | Path) -> list[str]:
     """The file names of the lessons in a folder, in their order. Raises `Problem` for what is no folder."""
     instance_of("folder", folder, (str, Path), "lessons_folder()")
     if not os.path.isdir(folder):
-        raise Problem(f"There is no folder {str(folder)!r}; give one that is there, as in folder=lessons_folder().")
+        raise Problem(
+            f"There is no folder {shown(str(folder))}; give one that is there, as in folder=lessons_folder()."
+        )
     return sorted(path.name for path in Path(folder).glob("[0-9][0-9]_*.ipynb"))

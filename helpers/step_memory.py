@@ -9,7 +9,7 @@ from torch import nn
 
 from helpers import models
 from helpers.memory import CATEGORIES, Trace, any_batch, crossover_of, trace
-from helpers.problems import instance_of, one_of, whole_number
+from helpers.problems import one_of, true_or_false, whole_number
 from helpers.units import exact_and_readable, readable
 
 LARGEST_B = 8192
@@ -112,9 +112,8 @@ def step_memory(
     Raises `Problem` for a value that is not allowed.
     """
     batch_size = whole_number("batch_size", batch_size, 1, LARGEST_B)
-    instance_of("with_crossover", with_crossover, bool, "True")
     steps = _steps(model, width, depth, optimizer, precision)
-    crossover = steps.crossover if with_crossover else None
+    crossover = steps.crossover if true_or_false("with_crossover", with_crossover) else None
     return StepMemory(steps.at(batch_size), crossover, steps.title, f"{optimizer}, {precision}", model)
 
 
@@ -128,7 +127,7 @@ def is_slow(
 ) -> bool:
     """Whether `step_memory` takes longer than a moment for these settings."""
     known = "every_batch" in vars(_steps(model, width, depth, optimizer, precision))
-    return not known and (with_crossover or model == _RESNET)
+    return not known and (true_or_false("with_crossover", with_crossover) or model == _RESNET)
 
 
 class _Steps:

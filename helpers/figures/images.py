@@ -12,7 +12,7 @@ from torch import Tensor
 from helpers.figures.base import POINT, SIZE, Picture, figure
 from helpers.figures.paper import picture
 from helpers.figures.shapes import Drawing, Image, Text
-from helpers.problems import Problem, instance_of, whole_number
+from helpers.problems import Problem, instance_of, shown, whole_number
 
 _MOST_PIXELS = 2**24  # of a sheet of tiles
 _LOOKS = (("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", "-.", "#009E73"), ("D", ":", "#CC79A7"))
@@ -29,8 +29,8 @@ def tiles(images: Tensor, columns: int, rows: int) -> np.ndarray:
     if (pixels := rows * cell_height * columns * cell_width) > _MOST_PIXELS:
         raise Problem(f"columns={columns} x rows={rows} makes {pixels:,} pixels; allowed are {_MOST_PIXELS:,}.")
     sheet = np.full((rows * columns, cell_height, cell_width, 3), 255, dtype=np.uint8)
-    shown = images[: rows * columns].permute(0, 2, 3, 1).numpy(force=True)  # HWC is what a picture needs
-    sheet[: len(shown), 1:-1, 1:-1] = shown
+    first = images[: rows * columns].permute(0, 2, 3, 1).numpy(force=True)  # HWC is what a picture needs
+    sheet[: len(first), 1:-1, 1:-1] = first
     sheet = sheet.reshape(rows, columns, cell_height, cell_width, 3).swapaxes(1, 2)
     return sheet.reshape(rows * cell_height, columns * cell_width, 3)
 
@@ -45,17 +45,18 @@ def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Pictur
     """Up to ten images (B, C, H, W) uint8 in a row, a title over each. Raises `Problem` for anything else."""
     count = len(_pixels(images))
     try:
-        titles = [str(title) for title in titles]
-    except TypeError:
-        raise Problem(f"titles is a {type(titles).__name__}; give a list with one title for each image.") from None
-    if count != len(titles) or not 1 <= count <= 10:
-        raise Problem(f"{count} images and {len(titles)} titles; give the same number of both, 1 to 10.")
+        words = [str(title) for title in instance_of("titles", titles, Sequence, "range(5)")]
+    except Exception:  # nothing to go through, or a title that has no text
+        words = []
+    if count != len(words) or not 1 <= count <= 10:
+        given = f"{len(words)} titles" if words else f"titles={shown(titles)}"
+        raise Problem(f"{count} images and {given}; give the same number of both, 1 to 10.")
     instance_of("sentence", sentence, str, '"Five digits."')
     step = 720 / max(count, 5)
     high, wide = images.shape[2:]
     scale = (step - 20) / max(high, wide)
     left, shapes = (740 - step * count) / 2, []
-    for place, (image, title) in enumerate(zip(images, titles, strict=True)):
+    for place, (image, title) in enumerate(zip(images, words, strict=True)):
         middle = left + step * (place + 0.5)
         shapes.append(Text(middle, 20, title, "middle"))
         x, y = middle - scale * wide / 2, 30 + scale * (max(high, wide) - high) / 2
@@ -74,11 +75,13 @@ def speed_up(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
         raise Problem(f"ratios has {len(ratios)} lines; allowed are 1 to {len(_LOOKS)}. Draw more in a second picture.")
     for name, line in ratios.items():
         if not isinstance(line, Mapping) or not line:
-            raise Problem(f"ratios[{name!r}] is {line!r}; give {{batch size: ratio}} with at least one point.")
+            raise Problem(
+                f"ratios[{shown(name)}] is {shown(line)}; give {{batch size: ratio}} with at least one point."
+            )
         for size, ratio in line.items():
-            whole_number(f"each batch size of {name!r}", size, 1)
+            whole_number(f"each batch size of {shown(name)}", size, 1)
             if not isinstance(ratio, Real) or not isfinite(ratio) or ratio <= 0:
-                raise Problem(f"the ratio of {name!r} at B = {size} is {ratio!r}; give a number above 0.")
+                raise Problem(f"the ratio of {shown(name)} at B = {size} is {shown(ratio)}; give a number above 0.")
     sheet, letters = figure(340), {"fontsize": SIZE * POINT}
     sheet.set_layout_engine("constrained")
     axis = sheet.subplots()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from helpers.memory.torch_private import TorchDispatchMode, storage_key, tree_leaves
-from helpers.problems import Problem
+from helpers.problems import Problem, shown
 
 
 class Ledger(TorchDispatchMode):
@@ -132,6 +132,6 @@ def _device(device: object) -> torch.device | None:
         return torch.device(device if isinstance(device, str) else "?")
     except RuntimeError as error:
         raise Problem(
-            f'device is {device!r}; allowed is the name of a device, as in watch("cpu"), watch("cuda") or '
+            f'device is {shown(device)}; allowed is the name of a device, as in watch("cpu"), watch("cuda") or '
             'watch("cuda:1"), or none for all of them.'
         ) from error

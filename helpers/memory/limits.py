@@ -12,7 +12,7 @@ from helpers.memory.gpus import GPUS
 from helpers.memory.records import Category, Trace
 from helpers.memory.step import MOST_MICRO_BATCHES, checked, takes_settings
 from helpers.memory.tracer import trace
-from helpers.problems import Problem, one_of, whole_number
+from helpers.problems import Problem, one_of, said, whole_number
 from helpers.units import readable
 
 _MOST = 2**31
@@ -114,7 +114,12 @@ def crossover_of(at: Callable[[int], Trace], every: int = 1) -> int:
     every = whole_number("every", every, 1, MOST_MICRO_BATCHES)
 
     def below(micro: int) -> bool:
-        most = at(micro * every).most
+        try:
+            most = at(micro * every).most
+        except Problem:
+            raise
+        except Exception as error:
+            raise Problem(f"at gives no trace of B = {micro * every:,}: {said(error)}") from error
         fixed = sum(most[name] for name in _FIXED)
         return most[Category.BATCH] + most[Category.ACTIVATIONS] < fixed
 

@@ -9,16 +9,14 @@ from helpers.memory.torch_private import (
     UnsupportedOperatorException,
     steps_in_backward,
 )
-from helpers.problems import Problem
+from helpers.problems import Problem, network, words_of
 
 MEASURE = "measure(...) on a GPU or watch() around your own step count it as it runs"
 
 
 def refuse_what_has_no_trace(model: object) -> None:
     """Raise `Problem` for what is known beforehand not to work."""
-    if not isinstance(model, nn.Module):
-        raise Problem(f"model is a {type(model).__name__}; give a torch.nn.Module, for example models.mlp().")
-    for name, module in model.named_modules():
+    for name, module in network("model", model).named_modules():
         layer = f"{name} ({type(module).__name__})" if name else type(module).__name__
         if isinstance(module, torch.jit.ScriptModule):
             raise Problem(f"{layer} is TorchScript, which hides its operations; give the model it was made from.")
@@ -44,8 +42,6 @@ def refuse_what_has_no_trace(model: object) -> None:
             )
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for tensor_name, tensor in tensors:
-            if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
-                raise Problem(f"{layer} does not know its sizes yet; run one batch through the model first.")
             if tensor.layout != torch.strided or tensor.is_quantized:
                 kind = "quantized" if tensor.is_quantized else f"of layout {tensor.layout}"
                 raise Problem(f"{tensor_name} of {layer} is {kind}; only dense tensors can be traced. {MEASURE}.")
@@ -54,7 +50,8 @@ def refuse_what_has_no_trace(model: object) -> None:
 def explain(error: Exception, layer: str, phase: str) -> str:
     """A sentence about an exception from a traced step. layer: where it began, or "" outside all layers."""
     where = f"layer {layer}" if layer else "the optimizer" if phase in ("", "step") else "the loss"
-    text = str(error).strip().splitlines()
+    words = words_of(error)
+    text = words.strip().splitlines()
     first = text[0] if text else type(error).__name__
     first += "" if first.endswith((".", "!", "?")) else "."
     if isinstance(error, DataDependentOutputException):
@@ -63,7 +60,7 @@ def explain(error: Exception, layer: str, phase: str) -> str:
             f"{where} looks at the values of a tensor ({error.func}), as .item() or `if x.sum() > 0` do. trace() knows "
             f"shapes, not values. {way_out}{MEASURE}."
         )
-    if "saved tensor hooks" in str(error):
+    if "saved tensor hooks" in words:
         return (
             f"{where} uses torch.func, which keeps what it needs for its gradients where trace() cannot see it. Call "
             f"backward() in place of it; or {MEASURE}."
@@ -78,31 +75,31 @@ def explain(error: Exception, layer: str, phase: str) -> str:
             f"in {where} the shape of a result depends on the values ({error.func}), as with nonzero or x[mask]. "
             f"trace() knows shapes, not values. Use torch.where or a fixed size; or {MEASURE}."
         )
-    if "NestedTensor" in str(error):
+    if "NestedTensor" in words:
         return (
             f"{where} makes nested tensors, whose size depends on the values. Switch them off, as in "
             f"nn.TransformerEncoder(..., enable_nested_tensor=False); or {MEASURE}."
         )
-    if "to have one of the following scalar types: Long, Int" in str(error):
+    if "to have one of the following scalar types: Long, Int" in words:
         return (
             f"{where} wants whole numbers, and sample_shape makes floats. Give example=(inputs, target) with int64 "
             "inputs, for example torch.zeros(8, 128, dtype=torch.int64)."
         )
-    if "must be Tensor, not" in str(error) and not layer:
+    if "must be Tensor, not" in words and not layer:
         return f"{where} stopped: {first} Give a loss function that takes what the model returns."
-    if isinstance(error, UnsupportedOperatorException) or "fake impl" in str(error) or "FakeTensor" in str(error):
+    if isinstance(error, UnsupportedOperatorException) or "fake impl" in words or "FakeTensor" in words:
         return (
             f"{where} uses an operation that does not run on tensors without values: {first} An operation of your own "
             f"needs torch.library.register_fake; or {MEASURE}."
         )
-    if "closure" in str(error):
+    if "closure" in words:
         return (
             f"{where} wants a closure for its step(), which runs as often as the values demand; trace() knows none. "
             f"Choose another, or {MEASURE}."
         )
-    if "sparse" in str(error).lower() and not isinstance(error, ValueError):
+    if "sparse" in words.lower() and not isinstance(error, ValueError):
         return f"{where} makes a sparse tensor, which cannot be traced: {first} Use dense tensors; or {MEASURE}."
-    if "numpy" in str(error):
+    if "numpy" in words:
         return (
             f"{where} leaves PyTorch for NumPy, where no trace can follow: {first} Use torch functions; or {MEASURE}."
         )

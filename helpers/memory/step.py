@@ -16,7 +16,7 @@ from helpers.memory.gpus import GPUS
 from helpers.memory.records import Category
 from helpers.memory.refusals import refuse_what_has_no_trace
 from helpers.memory.torch_private import SteadyScaler, tree_leaves, tree_map_only
-from helpers.problems import Problem, one_of, whole_number
+from helpers.problems import Problem, one_of, shown, true_or_false, whole_number
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -48,13 +48,16 @@ class Settings:
         one_of("device", self.device, ("cuda", "cpu"))
         if self.gpu is not None:
             one_of("gpu", self.gpu, tuple(GPUS))
-        if not isinstance(self.inference, bool):
-            raise Problem(f"inference is {self.inference!r}; allowed is True or False. Give it as in inference=True.")
+        true_or_false("inference", self.inference)
         names = self.checkpoint if isinstance(self.checkpoint, list | tuple) else ()
         if not (isinstance(self.checkpoint, bool | list | tuple) and all(isinstance(name, str) for name in names)):
-            raise Problem(f"checkpoint is {self.checkpoint!r}; allowed is True, False or a list of names of modules.")
+            raise Problem(
+                f"checkpoint is {shown(self.checkpoint)}; allowed is True, False or a list of names of modules."
+            )
         if not callable(self.loss):
-            raise Problem(f"loss is {self.loss!r}; give a function of output and target, for example F.cross_entropy.")
+            raise Problem(
+                f"loss is {shown(self.loss)}; give a function of output and target, for example F.cross_entropy."
+            )
         if isinstance(self.loss, type):
             name = self.loss.__name__
             raise Problem(f"loss is the class {name}; give an object of it: loss={name}().")
@@ -139,7 +142,7 @@ def _each_once(make: Callable[[Tensor], Tensor], tensors: object) -> object:
 
 def _example(model: nn.Module, sample_shape: object, batch_size: int) -> tuple[Tensor, Tensor]:
     if not isinstance(sample_shape, tuple | list) or not sample_shape:
-        raise Problem(f"sample_shape is {sample_shape!r}; give one sample's shape, for example (1, 28, 28).")
+        raise Problem(f"sample_shape is {shown(sample_shape)}; give one sample's shape, for example (1, 28, 28).")
     sizes = tuple(whole_number("each size in sample_shape", size, 1) for size in sample_shape)
     dtypes = [p.dtype for p in model.parameters() if p.is_floating_point()]
     dtype = dtypes[0] if dtypes else torch.get_default_dtype()

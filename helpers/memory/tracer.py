@@ -26,7 +26,7 @@ from helpers.memory.torch_private import (
     no_modes,
     tree_leaves,
 )
-from helpers.problems import Problem
+from helpers.problems import Problem, said
 
 _tracing = ContextVar("tracing", default=False)  # each thread has its own
 _sixteen_bit_alone = threading.RLock()  # where autocast ends, PyTorch forgets the 16 bit weights of every thread
@@ -138,8 +138,8 @@ def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
             return copy.deepcopy(model, stand_ins)
     except Exception as error:
         raise Problem(
-            f"the {type(model).__name__} cannot be copied ({error}); trace() works on a copy. Keep open files, locks "
-            "and generators out of the model."
+            f"the {type(model).__name__} cannot be copied ({said(error)}); trace() works on a copy. Keep open files, "
+            "locks and generators out of the model."
         ) from error
 
 

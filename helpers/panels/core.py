@@ -14,7 +14,7 @@ import ipywidgets as widgets
 
 from helpers.figures import ERROR, SIZE, WIDTH, Picture, paper, svg
 from helpers.figures.shapes import Drawing, Text, box
-from helpers.problems import Problem, one_of, whole_number
+from helpers.problems import Problem, one_of, said, shown, whole_number
 
 LARGEST_B = 256  # of the panels that show real images
 _LABEL = {"description_width": "110px"}
@@ -160,13 +160,13 @@ class Panel(widgets.VBox):
         if unnamed:
             first = next(iter(self._controls))
             raise Problem(
-                f"{unnamed[0]!r} has no name; allowed is panel.set(NAME=VALUE), as in {first}={unnamed[0]!r}."
+                f"{shown(unnamed[0])} has no name; allowed is panel.set(NAME=VALUE), as in {first}={shown(unnamed[0])}."
             )
         unknown = [name for name in values if name not in self._controls]
         if unknown:
             names = ", ".join(self._controls)
             raise Problem(
-                f"the panel has no control named {unknown[0]!r}; allowed is {names}. Write panel.set(NAME=…)."
+                f"the panel has no control named {shown(unknown[0])}; allowed is {names}. Write panel.set(NAME=…)."
             )
         checked = {name: self._controls[name].check(name, value) for name, value in values.items()}
         self._held = True
@@ -204,7 +204,7 @@ class Panel(widgets.VBox):
             drawing = self.draw(record)
             words = record.sentence
         except Exception as error:  # a callback has nobody above it who could show the error
-            self.record, self._text = None, f"This does not work: {str(error) or type(error).__name__}"
+            self.record, self._text = None, f"This does not work: {said(error)}"
             why = Text(WIDTH / 2, self.height / 2, "No picture; the reason stands below.", "middle", colour=ERROR)
             frame = box(2, 2, WIDTH - 4, self.height - 4, edge=ERROR)
             self._show(Drawing(self.height, (frame, why), why.words))

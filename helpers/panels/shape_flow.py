@@ -3,6 +3,7 @@
 from helpers import data, figures
 from helpers.figures.shapes import Drawing
 from helpers.panels.core import LARGEST_B, Panel, choice, number
+from helpers.problems import one_of
 from helpers.shape_flow import ShapeFlow, shape_flow
 
 
@@ -32,7 +33,7 @@ class ShapeFlowPanel(Panel):
             box.style.description_width, box.layout.width = "205px", "400px" if box is control.view else "295px"
         start = {"dataset": dataset, "batch_size": batch_size, "hidden": hidden}
         if in_features is None:
-            in_features = self._sets[dataset][0].numel() if dataset in self._sets else 784
+            in_features = self._sets[one_of("dataset", dataset, tuple(self._sets))][0].numel()
         super().__init__(controls, start | {"in_features": in_features})
 
     def compute(self, dataset: str, batch_size: int, hidden: int, in_features: int) -> ShapeFlow:
