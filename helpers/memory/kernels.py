@@ -8,7 +8,7 @@ kind, with two numbers along each axis.
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 
 import torch
@@ -29,15 +29,20 @@ class Kind:
 
     @classmethod
     def of(cls, tensor: Tensor) -> "Kind":
-        shape, strides = tuple(min(size, 2) for size in tensor.shape), list(tensor.stride())
+        return cls._of(tensor.shape, tensor.stride(), tensor.dtype)
+
+    @classmethod
+    @lru_cache(2**12)
+    def _of(cls, sizes: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype) -> "Kind":
+        shape, strides = tuple(min(size, 2) for size in sizes), list(strides)
         here = there = 1  # what the next stride is without a gap, for two numbers along each axis and for all
-        for axis in sorted(range(tensor.ndim), key=lambda axis: (strides[axis], shape[axis])):
+        for axis in sorted(range(len(shape)), key=lambda axis: (strides[axis], shape[axis])):
             stride = strides[axis]
             here *= 2 if stride > there and shape[axis] > 1 else 1
             strides[axis] = here if stride else 0
             if shape[axis] > 1 and stride:
-                here, there = here * 2, stride * tensor.shape[axis]
-        return cls(shape, tuple(strides), tensor.dtype)
+                here, there = here * 2, stride * sizes[axis]
+        return cls(shape, tuple(strides), dtype)
 
     def few(self) -> Tensor:
         """Such a tensor, of ones; of zeros where it may hold indices."""
@@ -69,11 +74,11 @@ def run_as_real(operation: Operation, args: tuple, kwargs: dict, on_cpu: bool) -
     if answer.refusal and (on_cpu or not answer.for_cpu_alone):
         raise RuntimeError(answer.refusal)
     if answer.takes_bytes:  # as indices, which a fake kernel refuses
-        given = {name: value.long() if _is_bytes(value) else value for name, value in given.items()}
+        args = tuple(value.long() if _is_bytes(value) else value for value in args)
     if answer.value is not None:
         return torch.tensor(answer.value, dtype=answer.dtype)  # such a fake tensor knows its value
-    out = operation(**given)
-    if not any(answer.differences):
+    out = operation(*args, **kwargs)
+    if not answer.differences:
         return out
     several = isinstance(out, tuple)
     results = list(out) if several else [out]
@@ -119,7 +124,7 @@ def _kind(operation: Operation, name: str, value: object, given: dict) -> object
 class Answer:
     """What a few numbers told about an operation; nothing, if it does not take so few."""
 
-    differences: tuple = ()  #: for each result None, or what the real kernel makes where the fake one does otherwise
+    differences: tuple = ()  #: for each result None, or what the real kernel makes of it; empty if they agree
     refusal: str = ""  #: of the real kernel, for these dtypes
     for_cpu_alone: bool = False  #: whether that may be the CPU's kernel only
     takes_bytes: bool = False  #: whether only the real kernel takes uint8 for indices
@@ -127,7 +132,7 @@ class Answer:
     dtype: torch.dtype | None = None  #: its dtype
 
 
-@cache
+@lru_cache(2**12)
 def _ask(operation: Operation, kinds: tuple) -> Answer:
     tensors = [kind for *_, kind in kinds if isinstance(kind, Kind)]
 
@@ -159,7 +164,8 @@ def _ask(operation: Operation, kinds: tuple) -> Answer:
                 fake = run()
             except Exception:
                 return Answer(takes_bytes=works(integers=torch.int64))
-    return Answer(tuple(_difference(*pair) for pair in zip(real, fake, strict=True)))
+    found = tuple(_difference(*pair) for pair in zip(real, fake, strict=True))
+    return Answer(found if any(found) else ())
 
 
 def _is_bytes(value: object) -> bool:

@@ -20,6 +20,7 @@ from helpers.memory.report import report
 from helpers.memory.step import Plan, first_state, forget, infer, make_plan, prepare, takes_settings, train
 from helpers.memory.torch_private import (
     FAKE_TENSOR_LOG,
+    BatchNorm,
     FakeCopyMode,
     FakeTensorMode,
     SteadyScaler,
@@ -123,12 +124,14 @@ def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
     Tensors in lists and dictionaries of a module count as buffers.
     """
     stand_ins: dict[int, object] = {}
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm) and module.momentum is not None]
+    unread = {id(norm.num_batches_tracked) for norm in norms}  # to count with values takes longer
     for tensor in tree_leaves([vars(module) for module in model.modules()]):
         if isinstance(tensor, Tensor) and id(tensor) not in stand_ins:
             strides = torch.empty_like(tensor, device="meta").stride()  # what .to("cuda") gives
             with fake:
                 stand_in = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="cpu")
-                if tensor.numel() == 1 and not tensor.is_meta and not tensor.requires_grad:
+                if tensor.numel() == 1 and not (tensor.is_meta or tensor.requires_grad or id(tensor) in unread):
                     stand_in = torch.tensor(tensor.tolist(), dtype=tensor.dtype)  # keeps its value, a counter's, say
                 if isinstance(tensor, nn.Parameter):
                     stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
