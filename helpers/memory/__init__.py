@@ -11,8 +11,9 @@ kernels, corrected where CUDA's leave other bytes; what cuDNN borrows inside one
 context and the allocator's unused blocks.
 
 To read it: `records`, `ledger`, `layers`, `step`, `observer` (the ledger that listens to a step), `tracer`, `report`;
-then `any_batch`, `limits`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does otherwise, `refusals` what
-cannot be traced, `random_numbers` what a model may draw, `torch_private` every private name of PyTorch.
+then `any_batch`, `limits`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does otherwise, `kernels` what
+real kernels do otherwise than fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may
+draw, `refusals` what cannot be traced, `torch_private` every private name of PyTorch.
 
 PyTorch's own `MemTracker` counts the same total to the byte, but labels while the step runs: what step() borrows counts
 as optimizer state, a gradient as temporary until it is put away. It has no timeline, and knows neither CUDA's kernels
