@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from torch import Tensor
+
 from helpers.batch import BatchFacts
 from helpers.figures.base import Picture
 from helpers.figures.images import tile_grid, tiles
 from helpers.figures.paper import picture
-from helpers.figures.shapes import GREY, Drawing, Image, Line, Points, Text, box, shape_boxes
+from helpers.figures.shapes import GREY, Drawing, Image, Line, Pixels, Points, Text, box, shape_boxes
 from helpers.problems import instance_of
 from helpers.units import exact_and_readable
 
@@ -21,12 +23,22 @@ def batch_picture(facts: BatchFacts) -> Picture:
     return picture(draw(instance_of("facts", facts, BatchFacts, "batch_facts(images, model, 8)")))
 
 
-def draw(facts: BatchFacts) -> Drawing:
-    """The images of the batch as tiles, the first 256 at most; shapes as boxes; bytes and parameters as text."""
+Sheets = dict[tuple[int, int], Pixels]
+
+
+def sheets(images: Tensor) -> Sheets:
+    """For each grid, all images that have a place in it. A larger batch shows more of the same sheet."""
+    return {grid: Pixels(tiles(images[: grid[0] * grid[1]], *grid)) for grid in _GRIDS}
+
+
+def draw(facts: BatchFacts, pixels: Sheets | None = None) -> Drawing:
+    """The images of the batch as tiles, the first 256 at most; shapes as boxes; bytes and parameters as text.
+
+    pixels: what `sheets(facts.images)` gave, where it is at hand.
+    """
     count, axes = facts.shape[0], len(facts.output_shape)
     grid = tile_grid(count)
-    # The pixels of all images at once: a larger batch shows more of the same sheet, so that a live panel gets it once.
-    sheets = {one: Image(*_SHEET, tiles(facts.images[: one[0] * one[1]], *one)) for one in _GRIDS}
+    images = {one: Image(*_SHEET, sheet) for one, sheet in (pixels or sheets(facts.images)).items()}
     product = " × ".join(str(size) for size in facts.shape)
     dtype = str(facts.dtype).removeprefix("torch.")
     size = f"{product} numbers × {facts.dtype.itemsize} bytes ({dtype}) = {exact_and_readable(facts.n_bytes)}"
@@ -36,14 +48,14 @@ def draw(facts: BatchFacts) -> Drawing:
     shapes = (
         *_places(*grid),
         box(1, 1, 738, 186, fill="none", edge=GREY, line=1),
-        replace(sheets[grid], outline=_first_tiles(count, *grid)),
+        replace(images[grid], outline=_first_tiles(count, *grid)),
         *shape_boxes(2, 202, facts.shape, ("batch B", "channels C", "height H", "width W"), width),
         Text(after + 48, 223, "→ model →", "middle"),
         *shape_boxes(after + 100, 202, facts.output_shape, outputs, width),
         Text(2, 282, size, bold=True),
         Text(2, 306, f"{facts.parameters:,} parameters, the same for every B"),
     )
-    return Drawing(HEIGHT, shapes, facts.sentence, ahead=tuple(sheets.values()))
+    return Drawing(HEIGHT, shapes, facts.sentence, ahead=tuple(images.values()))
 
 
 def _places(columns: int, rows: int) -> Iterator[Line]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from helpers.figures.base import POINT, SIZE, Picture, figure
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Image, Text
+from helpers.figures.shapes import Drawing, Image, Pixels, Text
 from helpers.problems import Problem, instance_of, shown, whole_number
 
 _MOST_PIXELS = 2**24  # of a sheet of tiles
@@ -60,7 +60,7 @@ def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Pictur
         middle = left + step * (place + 0.5)
         shapes.append(Text(middle, 20, title, "middle"))
         x, y = middle - scale * wide / 2, 30 + scale * (max(high, wide) - high) / 2
-        shapes.append(Image(x, y, scale * wide, scale * high, tiles(image[None], 1, 1)[1:-1, 1:-1]))
+        shapes.append(Image(x, y, scale * wide, scale * high, Pixels(tiles(image[None], 1, 1)[1:-1, 1:-1])))
     return picture(Drawing(30 + step, tuple(shapes), sentence))
 
 

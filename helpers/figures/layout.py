@@ -7,7 +7,7 @@ from matplotlib.cm import ScalarMappable
 
 from helpers.figures.base import ERROR, Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Image, Line, Shape, Text, box, lines, shape_boxes
+from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box, lines, shape_boxes
 from helpers.layout import Layout, Walk, offset
 from helpers.problems import Problem, instance_of
 
@@ -62,7 +62,7 @@ def _shown(layout: Layout) -> list[Shape]:
         return [frame, Text(18, 64, "an error:", bold=True, colour=ERROR), *lines(18, 96, layout.imshow_error, 27)]
     pixels = _as_imshow_does(layout.result.numpy(force=True))
     height, width = (_SIDE * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
-    return [Image(2 + (_SIDE - width) / 2, 30 + (_SIDE - height) / 2, width, height, pixels)]
+    return [Image(2 + (_SIDE - width) / 2, 30 + (_SIDE - height) / 2, width, height, Pixels(pixels))]
 
 
 def _as_imshow_does(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
 from helpers.figures.base import POINT, WIDTH, Picture, figure
-from helpers.figures.shapes import Area, Drawing, Image, Line, Marker, Text
+from helpers.figures.shapes import Area, Drawing, Image, Line, Marker, Text, is_larger
 
 _SIDES = {"start": "left", "middle": "center", "end": "right"}
 _MARKERS = {"circle": ("o", 10), "diamond": ("D", 13), "down": (((0, 0), (-6, 10), (6, 10)), 20)}
@@ -62,7 +62,7 @@ def _(marker: Marker, axis: Axes, place: int) -> None:
 @_draw.register
 def _(image: Image, axis: Axes, place: int) -> None:
     sides = (image.x, image.x + image.width, image.y + image.height, image.y)
-    smooth = "nearest" if image.width > image.pixels.shape[1] else "antialiased"
-    drawn = axis.imshow(image.pixels, extent=sides, aspect="auto", interpolation=smooth, zorder=place)
+    smooth = "nearest" if is_larger(image) else "antialiased"
+    drawn = axis.imshow(image.pixels.values, extent=sides, aspect="auto", interpolation=smooth, zorder=place)
     if image.outline:
         drawn.set_clip_path(Polygon(image.outline, transform=axis.transData))

@@ -63,15 +63,27 @@ class Marker:
 
 
 @dataclass(frozen=True, eq=False)
+class Pixels:
+    """Values (H, W, 3) uint8. Draw the same object again, and a live panel need not look at them again."""
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Image:
-    """Pixels (H, W, 3) uint8, stretched over a box. `outline`: corners of the part that is seen; all without one."""
+    """Pixels, stretched over a box. `outline`: corners of the part that is seen; all without one."""
 
     x: float
     y: float
     width: float
     height: float
-    pixels: np.ndarray
+    pixels: Pixels
     outline: Points = ()
+
+
+def is_larger(image: Image) -> bool:
+    """Whether an image is drawn larger than life; then its pixels are to be seen as they are."""
+    return image.width > image.pixels.values.shape[1]
 
 
 Shape = Text | Area | Line | Marker | Image
@@ -85,7 +97,7 @@ class Drawing:
     shapes: tuple[Shape, ...]
     sentence: str
     detail: str = ""  #: more of it in words, for who does not see it
-    ahead: tuple[Image, ...] = ()  #: not drawn, but soon needed: a live panel gets their pixels already now
+    ahead: tuple[Image, ...] = ()  #: not drawn, but soon needed: a live panel gets them already now
 
 
 def rectangle(x: float, y: float, width: float, height: float) -> Points:

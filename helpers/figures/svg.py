@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 
 from helpers.figures.base import SIZE, WIDTH
-from helpers.figures.shapes import Area, Drawing, Image, Line, Marker, Points, Text
+from helpers.figures.shapes import Area, Drawing, Image, Line, Marker, Pixels, Points, Text, is_larger
 
 # The line patterns of `HATCHES` in an 8 x 8 tile.
 _PATTERNS = {
@@ -46,23 +46,21 @@ def write(drawing: Drawing, key: str) -> str:
 def style(drawing: Drawing, key: str) -> str:
     """The pixels of the drawing's images, as CSS rules. The browser decodes them once, however often the rest moves."""
     shown = [shape for shape in drawing.shapes if isinstance(shape, Image)]
-    images = {_name(image, key): image for image in (*drawing.ahead, *shown)}
+    images = {_rule(image.pixels)[0]: image for image in (*drawing.ahead, *shown)}
     return "".join(
-        f".{name}{{background:url({_address(image.pixels.tobytes(), image.pixels.shape)}) 0 0/100% 100% no-repeat"
-        f"{';image-rendering:pixelated' if image.width > image.pixels.shape[1] else ''}}}"
+        f".{key}-{name}{{{_rule(image.pixels)[1]}{';image-rendering:pixelated' if is_larger(image) else ''}}}"
         for name, image in images.items()
     )
 
 
-@lru_cache(maxsize=16)
-def _address(pixels: bytes, shape: tuple[int, ...]) -> str:
+@lru_cache(maxsize=32)
+def _rule(pixels: Pixels) -> tuple[int, str]:
+    """A name for these pixels and no others, and the CSS that makes them the background of a box."""
     buffer = io.BytesIO()
-    PIL.Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(shape)).save(buffer, format="png", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _name(image: Image, key: str) -> str:
-    return f"{key}-{zlib.crc32(image.pixels.tobytes())}"
+    PIL.Image.fromarray(np.ascontiguousarray(pixels.values)).save(buffer, format="png", compress_level=1)
+    png = buffer.getvalue()
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return zlib.crc32(png), f"background:url({address}) 0 0/100% 100% no-repeat"
 
 
 def _image(image: Image, drawing: Drawing, key: str) -> str:
@@ -71,7 +69,8 @@ def _image(image: Image, drawing: Drawing, key: str) -> str:
     left, wide = (f"{100 * x / WIDTH:.6g}%" for x in (image.x, image.width))
     top, high = (f"{100 * y / drawing.height:.6g}%" for y in (image.y, image.height))
     return (
-        f'<div class="{_name(image, key)}" style="position:absolute;left:{left};top:{top};width:{wide};height:{high}'
+        f'<div class="{key}-{_rule(image.pixels)[0]}" '
+        f'style="position:absolute;left:{left};top:{top};width:{wide};height:{high}'
         f'{f";clip-path:polygon({outline})" if outline else ""}"></div>'
     )
 

@@ -27,6 +27,7 @@ class BatchPanel(Panel):
                 f"model is a {type(model).__name__}; give a torch.nn.Module, or nothing for the MLP of the course."
             )
         self._sets = {"digits": data.digits().images[:LARGEST_B], "colours": data.colours().images[:LARGEST_B]}
+        self._sheets = {name: batch.sheets(sample) for name, sample in self._sets.items()}  # so that each move is quick
         with torch.random.fork_rng(devices=[]):  # drawing weights must not move the learner's random numbers
             self._models = {name: model or models.mlp(tuple(sample.shape[1:])) for name, sample in self._sets.items()}
         controls = {
@@ -40,4 +41,4 @@ class BatchPanel(Panel):
         return batch_facts(self._sets[images], self._models[images], batch_size, getattr(torch, dtype))
 
     def draw(self, record: BatchFacts) -> Drawing:
-        return batch.draw(record)
+        return batch.draw(record, self._sheets[self.values["images"]])

@@ -131,7 +131,7 @@ KINDS = (
     shapes.box(30, 50, 100, 40, fill="#ff0000", hatch="//", edge="#00ff00", line=2, dashed=True),
     shapes.Line(((10, 10), (60, 10), (60, 30), (90, 50)), "#0000ff", 3, dashed=True),
     *(shapes.Marker(300, 50, kind) for kind in ("circle", "diamond", "down")),
-    shapes.Image(400, 10, 60, 40, np.zeros((4, 6, 3), np.uint8), ((400, 10), (430, 10), (430, 50))),
+    shapes.Image(400, 10, 60, 40, shapes.Pixels(np.zeros((4, 6, 3), np.uint8)), ((400, 10), (430, 10), (430, 50))),
 )
 
 
@@ -173,7 +173,7 @@ def test_the_batch_shows_as_many_tiles_as_it_has_images(count):
     drawing = batch.draw(batch_facts(DIGITS, models.mlp(), count))
     (sheet,) = of(drawing, shapes.Image)
     columns, rows = figures.tile_grid(count)
-    assert (sheet.pixels == figures.tiles(DIGITS[: columns * rows], columns, rows)).all()
+    assert (sheet.pixels.values == figures.tiles(DIGITS[: columns * rows], columns, rows)).all()
     x, y = np.array(sheet.outline).T
     area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
     assert area == pytest.approx(sheet.width * sheet.height * count / (columns * rows))
@@ -205,8 +205,8 @@ def test_the_layout_shows_what_imshow_shows(code):
         assert not images and len(errors) == 1 and record.imshow_error in " ".join(words(drawing))
     else:
         (image,) = images
-        assert not errors and (image.pixels == record.result.numpy()).all()
-        assert image.width / image.height == pytest.approx(image.pixels.shape[1] / image.pixels.shape[0])
+        assert not errors and (image.pixels.values == record.result.numpy()).all()
+        assert image.width / image.height == pytest.approx(image.pixels.values.shape[1] / image.pixels.values.shape[0])
     assert {code, str(record.result.stride())} < set(words(drawing))
 
 
@@ -220,7 +220,7 @@ def test_other_images_look_as_imshow_makes_them(image):
     (drawn,) = of(layouts.draw(layout(image, "image.permute(1, 2, 0)")), shapes.Image)
     shown = Figure().subplots().imshow(image.permute(1, 2, 0).numpy())
     expected = shown.to_rgba(shown.get_array(), bytes=True)[..., :3]
-    assert drawn.pixels.dtype == np.uint8 and np.abs(drawn.pixels.astype(int) - expected).max() <= 1
+    assert drawn.pixels.values.dtype == np.uint8 and np.abs(drawn.pixels.values.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
