@@ -6,7 +6,6 @@ from PIL import Image
 
 from helpers import data, layout
 from helpers.figures import layout as figures
-from helpers.figures.shapes import Drawing
 from helpers.layout import Layout, Walk
 from helpers.panels.core import Panel, choice, number
 
@@ -19,6 +18,7 @@ class LayoutLab(Panel):
 
     title = "layout lab"
     height = figures.HEIGHT
+    draw = staticmethod(figures.draw)
 
     def __init__(self, operation: str = "image.permute(1, 2, 0)"):
         photo = Image.open(data.photograph_path()).resize((64, 75), Image.Resampling.BOX)
@@ -30,9 +30,6 @@ class LayoutLab(Panel):
     def compute(self, operation: str) -> Layout:
         return layout.layout(self._image, operation)
 
-    def draw(self, record: Layout) -> Drawing:
-        return figures.draw(record)
-
 
 class StrideWalk(Panel):
     """Choose an index (n, c, h, w): see the offset worked out from the strides, and the cell lit in memory.
@@ -43,6 +40,7 @@ class StrideWalk(Panel):
 
     title = "stride walk"
     height = figures.WALK_HEIGHT
+    draw = staticmethod(figures.draw_walk)
     SHAPE = (2, 3, 4, 5)
 
     def __init__(self, n: int = 0, c: int = 0, h: int = 0, w: int = 0, memory_format: str = "contiguous"):
@@ -53,6 +51,3 @@ class StrideWalk(Panel):
 
     def compute(self, n: int, c: int, h: int, w: int, memory_format: str) -> Walk:
         return layout.walk(self.SHAPE, (n, c, h, w), memory_format)
-
-    def draw(self, record: Walk) -> Drawing:
-        return figures.draw_walk(record)

@@ -1,7 +1,6 @@
 """The shape flow panel of lesson 03."""
 
 from helpers import data, figures
-from helpers.figures.shapes import Drawing
 from helpers.panels.core import LARGEST_B, Panel, choice, number
 from helpers.problems import one_of
 from helpers.shape_flow import ShapeFlow, shape_flow
@@ -16,6 +15,7 @@ class ShapeFlowPanel(Panel):
 
     title = "shape flow panel"
     height = figures.shape_flow.HEIGHT
+    draw = staticmethod(figures.shape_flow.draw)
 
     def __init__(
         self, dataset: str = "digits", batch_size: int = 64, hidden: int = 128, in_features: int | None = None
@@ -38,6 +38,3 @@ class ShapeFlowPanel(Panel):
 
     def compute(self, dataset: str, batch_size: int, hidden: int, in_features: int) -> ShapeFlow:
         return shape_flow(self._sets[dataset][:batch_size], in_features, hidden)
-
-    def draw(self, record: ShapeFlow) -> Drawing:
-        return figures.shape_flow.draw(record)

@@ -6,7 +6,6 @@ import ipywidgets as widgets
 
 from helpers import step_memory
 from helpers.figures import step_memory as figures
-from helpers.figures.shapes import Drawing
 from helpers.panels.core import Control, Panel, choice, doublings, number
 from helpers.step_memory import StepMemory
 
@@ -68,10 +67,8 @@ class MemoryBar(_StepMemoryPanel):
 
     title = "memory bar"
     height = figures.BAR_HEIGHT
+    draw = staticmethod(figures.draw_bar)
     with_crossover = True
-
-    def draw(self, record: StepMemory) -> Drawing:
-        return figures.draw_bar(record)
 
 
 class StepTimeline(_StepMemoryPanel):
@@ -83,6 +80,4 @@ class StepTimeline(_StepMemoryPanel):
 
     title = "step timeline"
     height = figures.TIMELINE_HEIGHT
-
-    def draw(self, record: StepMemory) -> Drawing:
-        return figures.draw_timeline(record)
+    draw = staticmethod(figures.draw_timeline)
