@@ -4,15 +4,17 @@
 counts storages, from the first tensor that looks at one to the last. What each of them was is said afterwards: what
 autograd kept is an activation, what ended up in ``.grad`` a gradient, and that label holds for its whole life. The
 facts of the step stay, as a frozen `Observation`, the model goes; `report` makes a `Trace` of them. `any_batch` puts
-other sizes into an observation and so replays the step for another batch size in a millisecond.
+other sizes into an observation and so replays the step for another batch size in a millisecond. `replay` puts it
+through PyTorch's allocator: what is requested, allocated and reserved.
 
 Limits: shapes are known and values are not, so a model that looks at values is refused. The fake step takes the CPU's
-kernels, corrected where CUDA's leave other bytes; what cuDNN borrows inside one operation is not seen, nor are the CUDA
-context and the allocator's unused blocks.
+kernels, corrected where CUDA's leave other bytes; what cuDNN borrows inside one operation is not seen, nor is the CUDA
+context.
 
 To read it: `records`, `ledger`, `layers`, `step`, `observer` (the ledger that listens to a step), `tracer`, `report`;
-then `any_batch`, `limits`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does otherwise, `kernels` what
-real kernels do otherwise than fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may
+then `allocator`, `replay`, `any_batch`, `limits`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does
+otherwise, `attention` the kernel it takes, `inner` what kernels borrow, `kernels` what real kernels do otherwise than
+fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may
 draw, `refusals` what cannot be traced, `torch_private` every private name of PyTorch.
 
 PyTorch's own `MemTracker` counts the same total to the byte, but labels while the step runs: what step() borrows counts
@@ -21,9 +23,10 @@ nor its rounding and workspaces.
 """
 
 from helpers.memory.any_batch import any_batch
-from helpers.memory.gpus import GPUS
+from helpers.memory.gpus import GPUS, Gpu
 from helpers.memory.ledger import Ledger as watch
 from helpers.memory.limits import MaxBatch, crossover, crossover_of, max_batch
 from helpers.memory.measure import measure
 from helpers.memory.records import CATEGORIES, Correction, Event, Saved, Trace
+from helpers.memory.step import Loop
 from helpers.memory.tracer import trace

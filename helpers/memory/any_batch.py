@@ -48,7 +48,7 @@ def any_batch(
     ]
     if None in sizes.values() or any(None in shape for shape in shapes):
         return directly
-    every, gpu = how.accumulate, how.gpu
+    every = how.accumulate
 
     def replayed(batch_size: int) -> Trace:
         micro, rest = divmod(whole_number("batch_size", batch_size, 1), every)
@@ -60,7 +60,7 @@ def any_batch(
 
         saved = [replace(kept, shape=tuple(map(at, shape))) for kept, shape in zip(first.saved, shapes, strict=True)]
         now = replace(first, sizes={number: at(line) for number, line in sizes.items()}, saved=tuple(saved))
-        return report(now, batch_size, gpu)
+        return report(now, batch_size, how.on_gpu, how.torch_version)
 
     return replayed
 

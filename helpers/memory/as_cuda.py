@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.library import Library, fallthrough_kernel
 from torch.nn import functional as F
 
-from helpers.memory.gpus import GPUS
+from helpers.memory.attention import attend
+from helpers.memory.gpus import Gpu
 from helpers.memory.records import Correction
 from helpers.memory.torch_private import (
     AUTOCAST_OF_CPU,
@@ -25,8 +26,6 @@ from helpers.memory.torch_private import (
     Operation,
     all_operations,
     dispatch_key,
-    efficient_attention,
-    flash_attention,
     give_thread_key,
     has_kernel,
     keys_below,
@@ -84,13 +83,24 @@ CORRECTIONS = {
             "for that of backward; from 2.15 on for the length of each product",
             "aten/src/ATen/cuda/CublasHandlePool.cpp; pull request 194311",
         ),
+        Correction(
+            "inner blocks",
+            "some kernels take memory and give it back within one operation: softmax and GroupNorm, and attention's "
+            "backward",
+            "helpers/memory/inner.py names the kernel's own file for each",
+        ),
+        Correction(
+            "sums in place",
+            "where two gradients of one tensor meet, the second is added to the first, and no third one is made",
+            "torch/csrc/autograd/input_buffer.cpp: accumulate",
+        ),
     )
 }
 NOTES = {
-    "convolution": "The workspaces that cuDNN takes inside a convolution are not predicted.",
+    "convolution": "The workspaces that cuDNN takes inside a convolution are not predicted ({layers}): they depend on "
+    "what cuDNN chooses. A ResNet-50 needed none on a T4; a network like VGG may need several percent more.",
     "recurrent": "LSTM, GRU and RNN layers are traced as PyTorch computes them itself; what cuDNN, or oneDNN on the "
     "CPU, keeps in their place is not predicted, and can be much more.",
-    "mask": "Attention with a mask is traced as the CPU runs it.",
 }
 
 
@@ -110,28 +120,30 @@ def choose_foreach(optimizer: torch.optim.Optimizer) -> int:
 
 def remarks(used: Counter, model: nn.Module, on_cuda: bool) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
     """The corrections that a trace needed, and the notes on what it leaves out."""
-    modules = list(model.modules())
+    modules, layers = list(model.modules()), []
     used["recurrent"] += sum(isinstance(module, nn.RNNBase) for module in modules)
     if on_cuda:
         used["rounding"] += 1
         used["cuDNN BatchNorm"] += sum(isinstance(m, BatchNorm) and m.training for m in modules)
-        used["convolution"] += sum(isinstance(module, Convolution) for module in modules)
+        layers = [name or type(m).__name__ for name, m in model.named_modules() if isinstance(m, Convolution)]
+        used["convolution"] += len(layers)
     corrections = tuple(correction for name, correction in CORRECTIONS.items() if on_cuda and used[name])
-    return corrections, tuple(note for name, note in NOTES.items() if used[name])
+    some = ", ".join(layers[:2]) + (f" and {len(layers) - 2} more" if len(layers) > 2 else "")
+    return corrections, tuple(note.format(layers=some) for name, note in NOTES.items() if used[name])
 
 
 class _Here(threading.local):
     """What the trace that runs in this thread counts, and the GPU that it is for."""
 
     used: Counter[str] = Counter()
-    gpu: str | None = None
+    gpu: Gpu | None = None
 
 
 _here = _Here()
 
 
 @contextmanager
-def as_on_cuda(gpu: str | None = None, really: bool = True) -> Iterator[Counter]:
+def as_on_cuda(gpu: Gpu | None = None, really: bool = True) -> Iterator[Counter]:
     """While this lasts, CPU tensors go through PyTorch as CUDA tensors do, where that changes what stays in memory.
 
     It holds for this thread alone, and for what its backward passes run. Gives a counter of the corrections and notes
@@ -190,22 +202,15 @@ def _dropout(_keys: DispatchKeySet, input: Tensor, p: float, train: bool) -> Ten
 def _attention(
     keys, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False
 ):  # fmt: skip
-    """float32 takes the memory-efficient kernel, float16 and bfloat16 flash; both need a multiple of 4 or 8 numbers.
-
-    On Hopper cuDNN's kernel comes first for 16 bit; it keeps the same bytes as flash. Before Ampere there is no flash.
-    """
-    aten, half = torch.ops.aten, query.dtype in (torch.float16, torch.bfloat16)
-    aligned = query.shape[-1] % (8 if half else 4) == 0 and value.shape[-1] == query.shape[-1]
-    if _autocasts() or attn_mask is not None or enable_gqa or query.dim() != 4 or not aligned:
-        _here.used["mask"] += attn_mask is not None  # autocast comes back here, in 16 bit
-        return aten.scaled_dot_product_attention.default.redispatch(
+    if _autocasts():  # it comes back here, in 16 bit
+        return torch.ops.aten.scaled_dot_product_attention.default.redispatch(
             keys & _BELOW, query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
     _here.used["attention kernel"] += 1
-    if half and (_here.gpu is None or GPUS[_here.gpu].compute_capability >= 8):
-        return flash_attention(query, key, value, dropout_p, is_causal, return_debug_mask=False, scale=scale)[0]
-    learns = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
-    return efficient_attention(query, key, value, None, learns, dropout_p, is_causal, scale=scale)[0]
+    return attend(
+        query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa,
+        compute_capability=8.0 if _here.gpu is None else _here.gpu.compute_capability,
+    )  # fmt: skip
 
 
 @_instead("lstm.input")

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
-
+from helpers.memory.allocator import BLOCK, round_up
+from helpers.problems import number, whole_number
 from helpers.units import GIB, MIB
-
-BLOCK = 512  #: bytes; kMinBlockSize in c10/core/AllocatorConfig.h
 
 
 @dataclass(frozen=True)
@@ -14,7 +12,11 @@ class Gpu:
     """What `trace` and `max_batch` need to know of a GPU."""
 
     capacity: int  #: bytes; the total that PyTorch's out-of-memory texts name for this card under Linux
-    compute_capability: float
+    compute_capability: float  #: as in NVIDIA's list, or ``torch.cuda.get_device_capability()``: 8.6
+
+    def __post_init__(self) -> None:
+        whole_number("capacity", self.capacity, 1, 2**50)
+        number("compute_capability", self.compute_capability, 1, 100, 8.6)
 
     @property
     def workspace(self) -> int:
@@ -42,17 +44,27 @@ _PRODUCTS = {"mm", "bmm", "baddbmm", "addmm", "addbmm", "mv", "addmv"}
 
 def rounded(size: int) -> int:
     """Bytes that CUDA's caching allocator hands out for a request: the next multiple of 512."""
-    return -(-size // BLOCK) * BLOCK
+    return round_up(size, BLOCK)
 
 
-def workspaces(gpu: str, steps: list[tuple[str, str]]) -> list[int]:
-    """Bytes of cuBLAS workspace during each operation. steps: (phase, operation), as they ran.
+def keeps_workspaces(torch_version: str) -> bool:
+    """Whether a thread keeps its cuBLAS workspace for good: until 2.14, from its first matrix product on."""
+    return tuple(int(part) for part in torch_version.split(".")[:2]) < (2, 15)
+
+
+def borrows(operation: str, workspace: int, torch_version: str) -> int:
+    """Bytes of cuBLAS workspace that an operation needs; from 2.15 on a product with a bias goes through cuBLASLt."""
+    if operation not in _PRODUCTS:
+        return 0
+    return _LT_WORKSPACE if operation == "addmm" and workspace and not keeps_workspaces(torch_version) else workspace
+
+
+def workspaces(workspace: int, torch_version: str, steps: list[tuple[str, str]]) -> list[int]:
+    """Bytes of cuBLAS workspace during each operation of a steady step. steps: (phase, operation), as they ran.
 
     Until 2.14 a workspace stays from the first matrix product of its thread on, and backward has a thread of its own.
-    From 2.15 on each product takes its own and gives it back; a product with a bias (addmm) goes through cuBLASLt.
     """
-    size = GPUS[gpu].workspace
-    if tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 15):
-        return [_LT_WORKSPACE if op == "addmm" else size if op in _PRODUCTS else 0 for _, op in steps]
-    threads = {phase == "backward" for phase, op in steps if op in _PRODUCTS}
-    return [size * len(threads)] * len(steps)  # a steady step: they are there from the step before
+    if not keeps_workspaces(torch_version):
+        return [borrows(operation, workspace, torch_version) for _, operation in steps]
+    threads = {phase == "backward" for phase, operation in steps if operation in _PRODUCTS}
+    return [workspace * len(threads)] * len(steps)  # they are there from the step before

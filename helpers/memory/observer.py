@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from helpers.memory.as_cuda import remarks
+from helpers.memory.inner import inner_bytes
 from helpers.memory.kernels import run_as_real
 from helpers.memory.layers import Call, Layers
 from helpers.memory.ledger import Ledger, keys_of, tensors_in
 from helpers.memory.records import Category, Kept, Moment, Observation
 from helpers.memory.step import Listener, Plan
-from helpers.memory.torch_private import DataDependentOutputException, schema, tree_leaves
+from helpers.memory.torch_private import DataDependentOutputException, running_node_number, schema, tree_leaves
 
 # From which result on an operation's results stay on the host, also when everything else is on a GPU: numbers that
 # are written out, as in torch.tensor(1.0), and the two random states of the memory-efficient attention.
@@ -49,19 +50,23 @@ class Observer(Ledger, Listener):
         self.began_with: set[int] = set()  #: what was alive when the step began
         self.moments: list[Moment] = []  #: of the step
         self.steady = True  # whether the step ended with as much as it began with: then the next will be the same
+        self._sums: dict[int, tuple[int, int]] = {}  # what came and what it was added to, by the place of the moment
+        self._made_by: dict[int, int | None] = {}  # the autograd node of what backward makes
         self._born: list[int] = []  # since the last moment
         self._gone: list[int] = []
+        self.layers = Layers(weakref.proxy(self))  # without a cycle, so that the model goes when the step is over
         self.made(Category.PARAMETERS, list(model.parameters()))
         self.made(Category.BUFFERS, [vars(module) for module in model.modules()])  # those that are attributes too
         named = [*model.named_parameters(), *model.named_buffers()]
         self.names = {self.see(tensor): name.rpartition(".")[2] for name, tensor in named}
-        self.layers = Layers(weakref.proxy(self))  # without a cycle, so that the model goes when the step is over
         self.layers.name(model)
 
     # ---------------------------------------------------------------------------------- what the ledger tells
 
     def born(self, number: int, size: int) -> None:
         self.sizes[number] = size
+        if self.layers.phase == "backward":
+            self._made_by[number] = running_node_number()
         self._born.append(number)
 
     def gone(self, number: int, size: int) -> None:
@@ -88,13 +93,33 @@ class Observer(Ledger, Listener):
             number = self.see(tensor, made_from)
             if number is not None:
                 self._remark(name, place, number, tensor, args, made_from)
-        self._mark(name.removeprefix("aten::"))
+        inner: tuple[int, ...] = ()
+        if self.plan.device == "cuda":
+            self._note_sum(name, args, out, made_from)
+            inner = inner_bytes(name, args)
+        self._mark(name.removeprefix("aten::"), inner)
         return out
 
-    def _mark(self, operation: str) -> None:
-        """Note that an operation is done: the moment at which live bytes are read."""
+    def _note_sum(self, name: str, args: tuple, out: object, made_from: set[int]) -> None:
+        """Where two gradients of a tensor meet, autograd adds the second to the first in place, if it alone has it.
+
+        Not so while a mode is on, as here (torch/csrc/autograd/input_buffer.cpp: accumulate, isTensorSubclassLike), so
+        the sum is a new tensor and the first gradient goes right after it.
+        """
+        if name == "aten::add" and self.layers.phase == "backward" and len(args) == 2:
+            first, second = args
+            if isinstance(second, Tensor) and first.shape == second.shape == out.shape and first.dtype is out.dtype:
+                came, went = self.see(out), self.see(first, made_from)
+                if came is not None and self._made_by.get(went) not in (None, running_node_number()):
+                    self._sums[len(self.moments)] = came, went
+
+    def _mark(self, operation: str, inner: tuple[int, ...] = ()) -> None:
+        """Note that an operation is done: the moment at which live bytes are read. inner: bytes that it borrowed."""
+        numbers = tuple(range(self.entered, self.entered + len(inner)))
+        self.entered += len(inner)
+        self.sizes.update(zip(numbers, inner, strict=True))
         born, gone = tuple(self._born), tuple(sorted(self._gone))
-        self.moments.append(Moment(self.layers.phase, self.layers.now(), operation, born, gone))
+        self.moments.append(Moment(self.layers.phase, self.layers.now(), operation, born, gone, numbers))
         self._born, self._gone = [], []
 
     def _remark(self, name: str, place: int, number: int, tensor: Tensor, args: tuple, made_from: set[int]) -> None:
@@ -110,6 +135,7 @@ class Observer(Ledger, Listener):
 
     def step_begins(self) -> None:
         self.saved, self.moments = [], []  # what was written down of the one before is forgotten
+        self._sums, self._made_by = {}, {}
         self._born, self._gone = [], []
         self.began_with = self.alive
 
@@ -172,21 +198,37 @@ class Observer(Ledger, Listener):
             self.labels.setdefault(number, Category.ACTIVATIONS)
         on_cuda = self.plan.device == "cuda"
         widened = self.sixteen_bit if on_cuda else set()
-        seen = sorted({*self.began_with, *(number for moment in self.moments for number in moment.born)})
-        corrections, notes = remarks(
-            self.used + Counter({"numbers on the host": len(self.on_host)}), self.model, on_cuda
-        )
+        new = {number for moment in self.moments for number in (*moment.born, *moment.inner)}
+        seen = sorted(new | self.began_with)
+        moments = self._with_sums_in_place()
+        here = {
+            "numbers on the host": len(self.on_host),
+            "inner blocks": sum(bool(moment.inner) for moment in moments),
+            "sums in place": sum(moment.into is not None for moment in moments),
+        }
+        corrections, notes = remarks(self.used + Counter(here), self.model, on_cuda)
         return Observation(
             on_cuda=on_cuda,
             sizes={number: self.sizes[number] * (2 if number in widened else 1) for number in seen},
             labels={number: self.labels[number] for number in seen if number in self.labels},
             on_host=frozenset(self.on_host.intersection(seen) if on_cuda else ()),
             began_with=tuple(sorted(self.began_with)),
-            moments=tuple(self.moments),
+            moments=moments,
             saved=tuple(self._describe(*each, widened) for each in self.saved),
             corrections=corrections,
             notes=(*notes, *self._notes()),
         )
+
+    def _with_sums_in_place(self) -> tuple[Moment, ...]:
+        """The moments, with what a gradient was added to gone at once, where it went right after the sum was made."""
+        moments = list(self.moments)
+        for place, (came, went) in self._sums.items():
+            here, after = moments[place], moments[place + 1] if place + 1 < len(moments) else None
+            if after is not None and went in after.gone and came in here.born:
+                moments[place] = Moment(*here[:4], (*here.gone, went), here.inner, went)
+                left = tuple(number for number in after.gone if number != went)
+                moments[place + 1] = Moment(*after[:4], left, after.inner)
+        return tuple(moments)
 
     def _describe(self, call: Call, number: int, shape: tuple[int, ...], dtype: torch.dtype, widened: set[int]) -> Kept:
         dtype = torch.float32 if number in widened else dtype

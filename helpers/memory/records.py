@@ -1,9 +1,12 @@
 """The records of a training step: what is observed, and what `trace` and `measure` give back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
+from helpers.memory.allocator import OutOfMemory, Usage
 from helpers.units import exact_and_readable, readable
 
 
@@ -34,6 +37,8 @@ class Moment(NamedTuple):
     op: str
     born: tuple[int, ...]
     gone: tuple[int, ...]
+    inner: tuple[int, ...] = ()  #: what CUDA's kernel takes and gives back inside the operation
+    into: int | None = None  #: the storage that went, where the one that came is written in its place
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,31 @@ class Trace:
     corrections: tuple[Correction, ...] = ()
     notes: tuple[str, ...] = ()  #: what this record leaves out, in sentences
     allocator: dict[str, int] = field(default_factory=dict)  #: filled by `measure`: CUDA's own counters, in bytes
+    usage: Callable[..., Usage] = field(
+        default=Usage, compare=False, repr=False
+    )  #: works out the two below, when asked
+
+    @cached_property
+    def _usage(self) -> Usage:
+        return self.usage()
+
+    @property
+    def allocated(self) -> int:
+        """The most bytes of blocks in use at once, as ``torch.cuda.max_memory_allocated`` shows for a steady step."""
+        return self._usage.allocated
+
+    @property
+    def reserved(self) -> int:
+        """The most bytes that PyTorch has taken from CUDA by then, as ``torch.cuda.max_memory_reserved`` shows."""
+        return self._usage.reserved
+
+    def fits(self, capacity: int) -> bool:
+        """Whether PyTorch finds room for the step within so many bytes: it refuses when CUDA has no segment to give."""
+        try:
+            self.usage(capacity=capacity)
+        except OutOfMemory:
+            return False
+        return True
 
     @property
     def _top(self) -> Event:

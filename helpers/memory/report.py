@@ -1,20 +1,31 @@
 """From an `Observation` to a `Trace`: pure functions of a record."""
 
+from functools import partial
+
+from helpers.memory.allocator import OutOfMemory, Usage
 from helpers.memory.as_cuda import CORRECTIONS
-from helpers.memory.gpus import rounded, workspaces
+from helpers.memory.gpus import Gpu, rounded, workspaces
 from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace
+from helpers.memory.replay import replay
 
 OWNERS = (Category.PARAMETERS, Category.BUFFERS, Category.BATCH)  # who can hold what a layer keeps already
 
 
-def report(seen: Observation, batch_size: int, gpu: str | None = None) -> Trace:
-    """The trace of a step. gpu: a name from `GPUS`, whose cuBLAS workspace is counted too."""
-    moments, borrowed = seen.moments, [0] * len(seen.moments)
-    if gpu is not None:
-        borrowed = workspaces(gpu, [(moment.phase, moment.op) for moment in moments])
+def report(seen: Observation, batch_size: int, gpu: Gpu | None, torch_version: str) -> Trace:
+    """The trace of a step. gpu: its cuBLAS workspace is counted too, by the rules of that version of PyTorch."""
+    workspace = 0 if gpu is None else gpu.workspace
+    borrowed = workspaces(workspace, torch_version, [(moment.phase, moment.op) for moment in seen.moments])
     corrections = (*seen.corrections, *((CORRECTIONS["cuBLAS workspace"],) if any(borrowed) else ()))
     timeline, requested = _replay(seen, borrowed)
-    return Trace(batch_size, timeline, _saved(seen), requested, corrections, seen.notes)
+    usage = partial(replay, seen, workspace, torch_version) if seen.on_cuda else partial(_as_requested, requested)
+    return Trace(batch_size, timeline, _saved(seen), requested, corrections, seen.notes, usage=usage)
+
+
+def _as_requested(requested: int, capacity: int | None = None) -> Usage:
+    """The CPU's memory is handed out and taken back as it is asked for."""
+    if capacity is not None and requested > capacity:
+        raise OutOfMemory
+    return Usage(requested, requested, requested)
 
 
 def _replay(seen: Observation, borrowed: list[int]) -> tuple[tuple[Event, ...], int]:
@@ -33,12 +44,13 @@ def _replay(seen: Observation, borrowed: list[int]) -> tuple[tuple[Event, ...], 
 
     count(seen.began_with, 1)
     for moment, workspace in zip(seen.moments, borrowed, strict=True):
-        count(moment.born, 1)
+        count((*moment.born, *moment.inner), 1)
         count(moment.gone, -1)
         live[Category.WORKSPACE] = workspace
         requested = max(requested, asked + workspace)
         if not events or events[-1].phase != moment.phase or events[-1].live != live:
             events.append(Event(moment.phase, moment.layer, moment.op, dict(live)))
+        count(moment.inner, -1)
     return tuple(events), requested
 
 

@@ -1,5 +1,6 @@
 """One training step, as everybody writes it: checked settings in, `train` carries it out and says what it does."""
 
+import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as run_again_in_backward
 
-from helpers.memory.gpus import GPUS
+from helpers.memory.gpus import GPUS, Gpu
 from helpers.memory.records import Category
 from helpers.memory.refusals import refuse_what_has_no_trace
 from helpers.memory.torch_private import SteadyScaler, tree_leaves, tree_map_only
-from helpers.problems import Problem, one_of, shown, true_or_false, whole_number
+from helpers.problems import Problem, instance_of, one_of, shown, true_or_false, whole_number
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -26,6 +27,32 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 MOST_MICRO_BATCHES = 1024  # each one is traced, so more would take minutes
+ZERO_GRAD = ("after step", "before forward", "before backward", "never")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """How a training loop is written, where that changes its memory. As it stands, the usual loop.
+
+    zero_grad: where ``optimizer.zero_grad()`` stands: "after step", "before forward" or "before backward", where the
+    gradients of the step before live that much longer, or "never".
+    set_to_none: False for ``zero_grad(set_to_none=False)``: the gradients stay and are filled with zeros.
+    holds_batch, holds_output: whether a name of the loop holds the batch, and what the model returned, to the end of
+    the step. False where they are names inside a function that returns the loss.
+    """
+
+    zero_grad: str = "after step"
+    set_to_none: bool = True
+    holds_batch: bool = True
+    holds_output: bool = True
+
+    def __post_init__(self) -> None:
+        one_of("zero_grad", self.zero_grad, ZERO_GRAD)
+        for name in ("set_to_none", "holds_batch", "holds_output"):
+            true_or_false(name, getattr(self, name))
+
+
+THE_USUAL_LOOP = Loop()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +64,9 @@ class Settings:
     precision: str = "fp32"
     accumulate: int = 1
     checkpoint: bool | Sequence[str] = False
-    gpu: str | None = None
+    loop: Loop = THE_USUAL_LOOP
+    gpu: str | Gpu | None = None
+    torch_version: str = torch.__version__
     example: tuple | None = None
     inference: bool = False
     device: str = "cuda"
@@ -46,8 +75,12 @@ class Settings:
         one_of("precision", self.precision, tuple(PRECISIONS))
         whole_number("accumulate", self.accumulate, 1, MOST_MICRO_BATCHES)
         one_of("device", self.device, ("cuda", "cpu"))
-        if self.gpu is not None:
+        if self.gpu is not None and not isinstance(self.gpu, Gpu):
             one_of("gpu", self.gpu, tuple(GPUS))
+        if not isinstance(self.torch_version, str) or not re.match(r"\d+\.\d+", self.torch_version):
+            given = shown(self.torch_version)
+            raise Problem(f'torch_version is {given}; give that of the GPU machine, as in torch_version="2.11".')
+        instance_of("loop", self.loop, Loop, 'Loop(zero_grad="before forward")')
         true_or_false("inference", self.inference)
         names = self.checkpoint if isinstance(self.checkpoint, list | tuple) else ()
         if not (isinstance(self.checkpoint, bool | list | tuple) and all(isinstance(name, str) for name in names)):
@@ -69,6 +102,11 @@ class Settings:
             )
         if not callable(self.optimizer):
             one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+
+    @property
+    def on_gpu(self) -> Gpu | None:
+        """What is known of the GPU."""
+        return GPUS[self.gpu] if isinstance(self.gpu, str) else self.gpu
 
 
 SETTINGS = tuple(setting.name for setting in fields(Settings))
@@ -259,15 +297,25 @@ def train(
     device: str,
     listener: Listener,
 ) -> None:
-    """One step: every micro-batch forward and backward, then `optimizer.step()` and `zero_grad()`.
+    """One step: every micro-batch forward and backward, then `optimizer.step()`, and `zero_grad()` where it stands.
 
-    The names of the last micro-batch (inputs, target, output, loss) live until the end, as in a training loop.
+    The names of the last micro-batch (inputs, target, output, loss) live until the end, as far as the loop holds them.
     """
-    for _ in range(plan.accumulate):
+
+    def zero_grad_if(place: str) -> None:
+        if plan.loop.zero_grad == place:
+            optimizer.zero_grad(set_to_none=plan.loop.set_to_none)
+            listener.gradients_gone()
+
+    for micro_batch in range(plan.accumulate):
         held = loss = None  # the old micro-batch goes before the new one is made
         listener.phase_begins("forward")
+        if micro_batch == 0:
+            zero_grad_if("before forward")
         with listener.saving():
             held, loss = _loss(model, plan, device, listener)
+        if micro_batch == 0:
+            zero_grad_if("before backward")
         listener.phase_begins("backward")
         if plan.accumulate > 1:
             loss = loss / plan.accumulate
@@ -281,8 +329,7 @@ def train(
         scaler.update()
         listener.made(Category.OPTIMIZER_STATE, scaler.state)
     listener.made(Category.OPTIMIZER_STATE, [list(state.values()) for state in optimizer.state.values()])
-    optimizer.zero_grad()
-    listener.gradients_gone()
+    zero_grad_if("after step")
     del held, loss
 
 
@@ -311,7 +358,8 @@ def _loss(model: nn.Module, plan: Plan, device: str, listener: Listener) -> tupl
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
         given = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         raise Problem(f"the loss is {given}; backward() needs one number that depends on the model.")
-    return (output, inputs, target), loss
+    loop = plan.loop
+    return (output if loop.holds_output else None, (inputs, target) if loop.holds_batch else None), loss
 
 
 def _autocast(plan: Plan, device: str) -> AbstractContextManager:

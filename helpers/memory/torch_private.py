@@ -38,6 +38,7 @@ thread_has_key, give_thread_key = (
 thread_leaves_key_out = torch._C._dispatch_tls_is_dispatch_key_excluded
 flash_attention = torch.ops.aten._scaled_dot_product_flash_attention
 efficient_attention = torch.ops.aten._scaled_dot_product_efficient_attention
+attention_in_steps = torch.ops.aten._scaled_dot_product_attention_math
 next_node_number = torch.autograd._get_sequence_nr  #: of the autograd node that forward makes next
 
 

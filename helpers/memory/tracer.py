@@ -71,7 +71,7 @@ def trace(
     Raises `Problem` for settings that are not allowed and for a model that cannot be traced; it names the layer.
     """
     plan = make_plan(model, sample_shape, batch_size, **settings)
-    return report(fake_run(model, plan), plan.batch_size, plan.gpu)
+    return report(fake_run(model, plan), plan.batch_size, plan.on_gpu, plan.torch_version)
 
 
 def fake_run(model: nn.Module, plan: Plan) -> Observation:
@@ -80,7 +80,7 @@ def fake_run(model: nn.Module, plan: Plan) -> Observation:
     def once() -> Observation:
         fake = FakeTensorMode(allow_non_fake_inputs=True)
         observer = Observer(fake_copy(model, fake), plan, "cpu", fake=True)
-        way = as_on_cuda(plan.gpu, plan.device == "cuda")
+        way = as_on_cuda(plan.on_gpu, plan.device == "cuda")
         with nothing_left_outside(model, fake, observer), fake, way as observer.used:
             observation = observe(observer)
             if any(id(parameter) in observer.outsiders for parameter in model.parameters()):
@@ -148,7 +148,7 @@ def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
 
 def record(model: nn.Module, plan: Plan, device: str = "cpu") -> Trace:
     """Run the plan for real on `model`, which is changed, and write the `Trace`."""
-    return report(observe(Observer(model, plan, device)), plan.batch_size, plan.gpu)
+    return report(observe(Observer(model, plan, device)), plan.batch_size, plan.on_gpu, plan.torch_version)
 
 
 def observe(observer: Observer) -> Observation:

@@ -25,26 +25,33 @@ OPERATIONS = [("forward", "addmm"), ("forward", "relu"), ("backward", "mm"), ("s
 
 
 @pytest.mark.parametrize("version", ["2.11.0", "2.13.0+cpu", "2.14.1+cu130", "2.14.0a0+git123"])
-def test_until_2_14_two_workspaces_stay(version, monkeypatch):
-    monkeypatch.setattr(torch, "__version__", version)
+def test_until_2_14_two_workspaces_stay(version):
     for gpu, size in (("H200", 32 * 2**20), ("H100", 32 * 2**20), ("T4", 8_519_680), ("RTX 4090", 8_519_680)):
-        assert workspaces(gpu, OPERATIONS) == [2 * size] * 4
-        assert workspaces(gpu, OPERATIONS[:2]) == [size] * 2  # inference has no thread for backward
-        assert workspaces(gpu, OPERATIONS[1:2]) == [0]
-        plain, with_gpu = trace(mlp(), (1, 28, 28), 64), trace(mlp(), (1, 28, 28), 64, gpu=gpu)
+        assert GPUS[gpu].workspace == size
+        assert workspaces(size, version, OPERATIONS) == [2 * size] * 4
+        assert workspaces(size, version, OPERATIONS[:2]) == [size] * 2  # inference has no thread for backward
+        assert workspaces(size, version, OPERATIONS[1:2]) == [0]
+        plain = trace(mlp(), (1, 28, 28), 64)
+        with_gpu = trace(mlp(), (1, 28, 28), 64, gpu=gpu, torch_version=version)
         assert with_gpu.peak == plain.peak + 2 * size
         assert with_gpu.at_peak == plain.at_peak | {"workspace": 2 * size}
 
 
 @pytest.mark.parametrize("version", ["2.15.0", "2.15.0+cu132", "2.16.1", "3.0.0"])
-def test_from_2_15_on_a_workspace_is_given_back(version, monkeypatch):
-    monkeypatch.setattr(torch, "__version__", version)
-    assert workspaces("H200", OPERATIONS) == [2**20, 0, 32 * 2**20, 0]
-    assert workspaces("T4", OPERATIONS) == [2**20, 0, 8_519_680, 0]
-    plain, with_gpu = trace(mlp(), (1, 28, 28), 64), trace(mlp(), (1, 28, 28), 64, gpu="T4")
+def test_from_2_15_on_a_workspace_is_given_back(version):
+    assert workspaces(32 * 2**20, version, OPERATIONS) == [2**20, 0, 32 * 2**20, 0]
+    assert workspaces(8_519_680, version, OPERATIONS) == [2**20, 0, 8_519_680, 0]
+    plain = trace(mlp(), (1, 28, 28), 64)
+    with_gpu = trace(mlp(), (1, 28, 28), 64, gpu="T4", torch_version=version)
     assert plain.peak_phase == with_gpu.peak_phase.replace("backward", "step") == "step"
     assert with_gpu.most["workspace"] == 8_519_680
     assert with_gpu.timeline[-1].live["workspace"] == 0
+
+
+def test_without_a_version_the_one_here_rules():
+    assert trace(mlp(), (1, 28, 28), 64, gpu="T4") == trace(
+        mlp(), (1, 28, 28), 64, gpu="T4", torch_version=torch.__version__
+    )
 
 
 def test_no_gpu_no_workspace():
