@@ -25,7 +25,7 @@ class MaxBatch:
     """How many samples one training step can see within `capacity` bytes."""
 
     capacity: int
-    exact: int  #: the largest batch size whose predicted peak fits; 0 if none does
+    exact: int  #: the largest batch size for which PyTorch finds room; 0 if there is none
     formula: int  #: (capacity - fixed) / per_sample, as a straight line says
     fixed: int  #: bytes: where the line through the peaks of two batch sizes, step() left out, meets B = 0
     per_sample: float  #: bytes: the slope of that line
@@ -33,16 +33,24 @@ class MaxBatch:
     too_large: Trace  #: the trace of the next batch size
 
     @property
+    def refused_by(self) -> str:
+        """What is too much for the next batch size.
+
+        "allocated": its blocks alone; "reserved": they would fit, but not the segments that PyTorch cuts them from.
+        """
+        return "allocated" if self.too_large.allocated > self.capacity else "reserved"
+
+    @property
     def sentence(self) -> str:
+        large, room = self.too_large, readable(self.capacity)
+        needs = f"B = {large.batch_size:,} needs {readable(large.allocated)} allocated during {large.peak_phase}"
+        if self.refused_by == "reserved":
+            needs += ", and more reserved than that"
+        line = f"The straight line says {self.formula:,}."
         if self.fits is None:
-            phase = self.too_large.peak_phase
-            least = f"B = {self.too_large.batch_size:,} needs {readable(self.too_large.peak)} during {phase}"
-            return f"Nothing fits into {readable(self.capacity)}: {least}. The straight line says {self.formula:,}."
-        return (
-            f"B = {self.exact:,} fits into {readable(self.capacity)} with {readable(self.fits.peak)}, during "
-            f"{self.fits.peak_phase}; B = {self.too_large.batch_size:,} needs {readable(self.too_large.peak)}. "
-            f"The straight line says {self.formula:,}."
-        )
+            return f"Nothing fits into {room}: {needs}. {line}"
+        has = f"{readable(self.fits.allocated)} allocated, during {self.fits.peak_phase}"
+        return f"B = {self.exact:,} fits into {room} with {has}; {needs}. {line}"
 
 
 @takes_settings
@@ -52,11 +60,13 @@ def max_batch(
     """The largest batch size whose training step fits into `capacity` bytes.
 
     capacity: bytes, or the name of a GPU in `GPUS` for all its bytes (then its workspace is counted too). Leave room
-    for what is no tensor: the CUDA context and the allocator's cached blocks. sample_shape and settings: those of
-    `trace`, without batch_size. With accumulate=k the answer is a multiple of k.
+    for the CUDA context, some hundred MiB, which is not PyTorch's. sample_shape and settings: those of `trace`, without
+    batch_size. With accumulate=k the answer is a multiple of k.
 
-    A peak never falls as the batch grows, so two neighbours settle the exact answer: `any_batch` finds them, and each
-    is traced by itself. Raises `Problem` as `trace` does.
+    PyTorch refuses when CUDA has no segment left to give, after all that is cached and free went back: `replay` plays
+    the step with that capacity. Two neighbours settle the answer: `any_batch` finds them, and each is traced by itself.
+    Near the limit blocks may fall so that a larger batch fits again; the first that does not is the end here. Raises
+    `Problem` as `trace` does.
     """
     if isinstance(capacity, str):
         settings = {"gpu": one_of("capacity", capacity, tuple(GPUS))} | settings
@@ -82,8 +92,8 @@ def max_batch(
             raise Problem("the model's memory does not grow with the batch, so no batch is the largest.")
         fixed = round(_outside_step(at(low)) - slope * low)
         formula = max(int((capacity - fixed) // slope), 0)
-    near = _largest(lambda micro: at(micro).peak <= capacity, start=max(formula, 1))
-    exact = _largest(lambda micro: surely(micro).peak <= capacity, start=max(near, 1))
+    near = _largest(lambda micro: at(micro).fits(capacity), start=max(formula, 1))
+    exact = _largest(lambda micro: surely(micro).fits(capacity), start=max(near, 1))
     return MaxBatch(
         capacity,
         exact * every,
