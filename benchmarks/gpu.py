@@ -7,8 +7,8 @@ at most nine minutes (`--minutes`) and stops between two rows; run it again and 
 by row, into benchmarks/results/ or the folder given with `--results`:
 
 - gpu-NAME-calibration.csv: what PyTorch, cuBLAS and cuDNN take on this GPU, one number a row;
-- gpu-NAME.csv: the configurations, first a selection in which every pair of settings meets, then the others. Both
-  errors compare the predicted peak, once with the peak of requested bytes, once with the peak of allocated bytes;
+- gpu-NAME.csv: the configurations, first a selection in which every pair of settings meets, then the others. Three
+  errors: what is requested, allocated and reserved at most, each against its own counter;
 - gpu-NAME-limit.csv: the largest batch that fits below a limit, by bisection, and `max_batch`'s prediction;
 - gpu-NAME-speed.csv: samples per second and the cost of a copy to the GPU, by batch size.
 
@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from helpers import models  # noqa: E402
-from helpers.memory import GPUS, Trace, max_batch, measure, trace  # noqa: E402
+from helpers.memory import GPUS, Gpu, Trace, max_batch, measure, trace  # noqa: E402
 from helpers.memory.gpus import rounded  # noqa: E402
 from helpers.memory.records import PHASES  # noqa: E402
 from helpers.memory.step import Listener, make_plan, prepare, train  # noqa: E402
@@ -45,7 +45,7 @@ from helpers.units import GIB  # noqa: E402
 
 MARGIN = 15  # seconds, for the imports before the rows and the summary after them
 FIXED = ("parameters", "gradients", "optimizer state")
-REQUESTED_PERCENT, ALLOCATED_PERCENT = 1.0, 1.5  # the goals: no row further off
+GOALS = {"requested": 1.0, "allocated": 1.0, "reserved": 1.0}  # %: no row further off
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -236,7 +236,7 @@ def attempt(work: Callable[[], dict[str, object]]) -> dict[str, object]:
 
 
 SHOWN = (
-    "value", "unit", "predicted peak", "predicted phase", "measured phase", "error requested %", "error allocated %",
+    "value", "unit", "predicted peak", "predicted phase", "measured phase", *(f"error {name} %" for name in GOALS),
     "predicted batch", "measured batch", "samples/s", "copy us/sample", "error",
 )  # fmt: skip
 
@@ -245,24 +245,27 @@ SHOWN = (
 
 TOO_LARGE = "predicted not to fit into this GPU"
 KEY = ("family", "model", "B", "optimizer", "precision", "accumulate")
-PREDICTED = ("predicted peak", "predicted requested", "predicted phase", *(f"predicted {name}" for name in FIXED))
+PREDICTED = (
+    "predicted peak", *(f"predicted {name}" for name in GOALS), "predicted phase",
+    *(f"predicted {name}" for name in FIXED),
+)  # fmt: skip
 MEASURED = (
     *(f"measured {name}" for name in ("allocated", "requested", "active", "reserved", "phase", *FIXED)),
-    "error requested %", "error allocated %", "outside tensors", "workspace", "context", "left over", "seconds",
+    *(f"error {name} %" for name in GOALS), "outside tensors", "workspace", "context", "left over", "seconds",
 )  # fmt: skip
 
 
-def predict(one: Configuration, gpu: str | None) -> dict[str, object]:
+def predict(one: Configuration, gpu: str | Gpu | None) -> dict[str, object]:
     found = trace(build(one.family.model), **one.settings, gpu=gpu)
     return {
         "predicted peak": found.peak,
-        "predicted requested": found.requested,
+        **{f"predicted {name}": getattr(found, name) for name in GOALS},
         "predicted phase": found.peak_phase,
         **{f"predicted {name}": found.most[name] for name in FIXED},
     }
 
 
-def compare(one: Configuration, gpu: str | None) -> dict[str, object]:
+def compare(one: Configuration, gpu: str | Gpu | None) -> dict[str, object]:
     """The row of one configuration."""
     start = perf_counter()
     row = predict(one, gpu)
@@ -270,19 +273,18 @@ def compare(one: Configuration, gpu: str | None) -> dict[str, object]:
         return row | {"error": TOO_LARGE}
     clear()
     left_over = torch.cuda.memory_allocated()
-    row |= as_measured(measure(build(one.family.model), **one.settings), row["predicted peak"])
+    row |= as_measured(measure(build(one.family.model), **one.settings), row)
     row |= {"workspace": workspace(), "left over": left_over}
     return row | {"seconds": round(perf_counter() - start, 1)}
 
 
-def as_measured(real: Trace, predicted: int) -> dict[str, object]:
+def as_measured(real: Trace, predicted: dict[str, object]) -> dict[str, object]:
     """What CUDA's counters say, and how far off the prediction is."""
     counted = real.allocator
     return {
         **{f"measured {name}": counted[name] for name in ("allocated", "requested", "active", "reserved", *FIXED)},
         "measured phase": max((phase for phase in PHASES if phase in counted), key=counted.get),
-        "error requested %": round(100 * (predicted / counted["requested"] - 1), 3),
-        "error allocated %": round(100 * (predicted / counted["allocated"] - 1), 3),
+        **{f"error {name} %": round(100 * (predicted[f"predicted {name}"] / counted[name] - 1), 3) for name in GOALS},
         "outside tensors": counted["requested"] - real.requested,
         "context": counted["context"],
     }
@@ -416,7 +418,7 @@ LIMITS = {"mlp": ((1, 28, 28), 2 * GIB), "resnet18": (PHOTO, 4 * GIB)}
 STEPS = 2  # Adam's state is there from the second on
 
 
-def compare_limit(model: str, gpu: str | None) -> dict[str, object]:
+def compare_limit(model: str, gpu: str | Gpu | None) -> dict[str, object]:
     """The largest batch that trains within so many bytes: `max_batch`'s answer, and by bisection on the GPU."""
     start = perf_counter()
     sample_shape, capacity = LIMITS[model]
@@ -519,6 +521,12 @@ def gpu_named(device: str) -> str | None:
     return next((name for name in GPUS if set(name.replace(" GB", "GB").split()) <= words), None)
 
 
+def this_gpu() -> Gpu:
+    """A GPU that `GPUS` does not name, by what PyTorch says of it."""
+    major, minor = torch.cuda.get_device_capability()
+    return Gpu(torch.cuda.get_device_properties(0).total_memory, major + minor / 10)
+
+
 def tables(folder: Path | None, name: str) -> dict[str, Table]:
     def table(ending: str, title: str, key: tuple[str, ...], values: tuple[str, ...]) -> Table:
         return Table(title, folder and folder / f"gpu-{name}{ending}.csv", key, values)
@@ -533,7 +541,7 @@ def tables(folder: Path | None, name: str) -> dict[str, Table]:
     }
 
 
-def all_jobs(files: dict[str, Table], gpu: str | None) -> list[Job]:
+def all_jobs(files: dict[str, Table], gpu: str | Gpu | None) -> list[Job]:
     """First the calibrations and the selection, then limit and speed, then every other configuration."""
     spread, others = in_order()
 
@@ -565,7 +573,7 @@ def summary(rows: list[dict[str, str]]) -> str:
         return f"{len(rows)} rows, none of them measured."
     lines = [f"{len(good)} rows measured, {len(failed)} failed."]
     goals = {"no row failed": not failed}
-    for kind, goal in (("requested", REQUESTED_PERCENT), ("allocated", ALLOCATED_PERCENT)):
+    for kind, goal in GOALS.items():
         worst = max(good, key=lambda row: abs(float(row[f"error {kind} %"])))
         error = float(worst[f"error {kind} %"])
         lines.append(f"Worst against {kind}: {error:+.2f} %, {' '.join(worst[name] for name in KEY)}.")
@@ -600,8 +608,8 @@ def main() -> int:
         return 0
     else:
         device = torch.cuda.get_device_name()
-        gpu = gpu_named(device)
-        print(f"{device}: " + (f"predicted as {gpu!r}" if gpu else "not in GPUS, predicted without a workspace"))
+        gpu = gpu_named(device) or this_gpu()
+        print(f"{device}: predicted as {gpu!r}")
         folder = chosen.results or ROOT / "benchmarks" / "results"
         files = tables(folder, re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-"))
         jobs = all_jobs(files, gpu)

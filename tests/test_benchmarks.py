@@ -57,6 +57,8 @@ def test_a_dry_run_lists_configurations_and_a_later_one_goes_on(gpu, tmp_path, m
     assert lines[-1].startswith("Left for a later run: 237 rows")
     assert len({tuple(row[name] for name in gpu.KEY) for row in both}) == 3
     assert all(int(row["predicted peak"]) > 0 and not row["error"] for row in both)
+    for row in both:
+        assert int(row["predicted requested"]) <= int(row["predicted allocated"]) <= int(row["predicted reserved"])
 
 
 def test_its_first_configurations_hold_every_pair_of_settings(gpu):
@@ -68,10 +70,12 @@ def test_its_first_configurations_hold_every_pair_of_settings(gpu):
 
 def test_a_failed_row_and_a_wrong_phase_are_missed_goals(gpu):
     row = dict.fromkeys((*gpu.KEY, *gpu.PREDICTED, *gpu.MEASURED, "error"), "")
-    right = row | {"measured requested": "1", "error requested %": "0.5", "error allocated %": "-1.2"}
+    right = row | {"measured requested": "1", "error requested %": "0.5", "error allocated %": "-0.9"}
+    right |= {"error reserved %": "0.1"}
     assert "MISSED" not in gpu.summary([right, row | {"error": gpu.TOO_LARGE}])
     assert gpu.summary([right, row | {"error": "OutOfMemoryError"}]).count("MISSED") == 1
     assert gpu.summary([right | {"error allocated %": "-1.6", "measured phase": "step"}]).count("MISSED") == 2
+    assert gpu.summary([right | {"error reserved %": "1.1"}]).count("MISSED") == 1
 
 
 @pytest.mark.parametrize(

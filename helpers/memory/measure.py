@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from helpers.memory.allocator import Usage
 from helpers.memory.gpus import rounded
 from helpers.memory.records import Category, Trace
 from helpers.memory.step import Listener, Plan, checked, infer, make_plan, prepare, takes_settings, train
@@ -31,19 +32,19 @@ def measure(
 ) -> Trace:
     """Run the training step that `trace` predicts on the current CUDA GPU, with a copy of the model.
 
-    Arguments as for `trace`, but gpu and device, which are those of this machine. The record's `timeline` and `at_peak`
-    come from real tensors on the GPU. `allocator` holds CUDA's own counters of the third of three steps, in bytes: the
-    peaks "allocated", "requested", "active" and "reserved", the peak allocated during "forward", "backward" and "step",
-    and "context", what the device holds beyond the reserved bytes (other programs on that GPU are counted in). Beside
-    them stand the real "parameters", "gradients" and "optimizer state" on the GPU, tensor by tensor, each rounded up to
-    512 bytes.
+    Arguments as for `trace`, but gpu, torch_version and device, which are those of this machine. The record's
+    `timeline` and `at_peak` come from real tensors on the GPU, `allocated` and `reserved` from CUDA's counters.
+    `allocator` holds all of those, of the third of three steps, in bytes: the peaks "allocated", "requested", "active"
+    and "reserved", the peak allocated during "forward", "backward" and "step", and "context", what the device holds
+    beyond the reserved bytes (other programs on that GPU are counted in). Beside them stand the real "parameters",
+    "gradients" and "optimizer state" on the GPU, tensor by tensor, each rounded up to 512 bytes.
 
     What your own program holds on the GPU already is in CUDA's counters too, so call this before your training. Inputs
     and targets are zeros. With fp16 the optimizer steps even where a gradient overflows: else it would have no state.
 
     Raises `Problem` where there is no CUDA GPU, and as `trace` does; PyTorch's own OutOfMemoryError if it does not fit.
     """
-    checked(settings, without=("gpu", "device"), why="is what measure() runs on, the current CUDA GPU")
+    checked(settings, without=("gpu", "torch_version", "device"), why="is what measure() runs on, the current CUDA GPU")
     if not torch.cuda.is_available():
         raise Problem(
             "measure() needs a CUDA GPU and this machine has none that PyTorch can use; trace() predicts the same "
@@ -59,7 +60,8 @@ def measure(
             real = record(copy.deepcopy(model).to("cuda"), plan, "cuda")
         finally:
             torch.cuda.set_rng_state(drawn)
-    return replace(real, allocator=counted, corrections=(), notes=())  # nothing here is predicted
+    usage = Usage(*(counted[name] for name in ("requested", "allocated", "reserved")))
+    return replace(real, allocator=counted, usage=lambda: usage, corrections=(), notes=())  # nothing is predicted
 
 
 def _tidy() -> None:
