@@ -2,7 +2,8 @@
 
 `trace` runs a step on fake CPU tensors, so PyTorch takes the CPU's way through the operations. Where the CUDA way
 leaves other bytes behind, this module puts it in its place, for the thread that traces, through the dispatcher's own
-door, `torch.library`. None of this has been measured on a GPU yet: each source is a text, not a run.
+door, `torch.library`. Nobody here has run it on a GPU: the sources are texts, and the peaks that others
+measured, in `benchmarks/published.py`.
 """
 
 import threading
