@@ -13,6 +13,8 @@ from helpers.problems import Problem
 
 SHAPES = st.lists(st.integers(0, 7), min_size=0, max_size=5).map(tuple)
 DTYPES = st.sampled_from([torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64])
+#: How many times its parameters an optimizer keeps.
+STATE = {"sgd": 0, "momentum": 1, "adam": 2}
 
 
 def problem(call) -> str:
@@ -35,3 +37,20 @@ def really(network, sample_shape, batch_size, **settings):
     plan = make_plan(network, sample_shape, batch_size, **settings, device="cpu")
     with tracer.as_found():
         return tracer.record(copy.deepcopy(network), plan)
+
+
+def wide() -> nn.Sequential:
+    """The course's example of two regimes: 784-512-512-10."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+    )
+
+
+def blocks() -> nn.Sequential:
+    """Flatten, then six blocks of Linear, GELU, Linear."""
+    block = [nn.Sequential(nn.Linear(48, 96), nn.GELU(), nn.Linear(96, 48)) for _ in range(6)]
+    return nn.Sequential(nn.Flatten(), *block, nn.Linear(48, 10))
+
+
+def size_of(tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
