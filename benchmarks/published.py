@@ -48,6 +48,8 @@ OTHERS = {"B200": Gpu(int(178.4 * GIB), 10.0), "RTX 4070 Ti SUPER": Gpu(int(15.7
 
 #: Layers that are not met, with the reason.
 BESIDE = {
+    "Linear 1,024 to 1,024, fp32, forward, 10,240 rows, 1 times": "8.0078 MiB beyond the tensors, which the 100 "
+    "layers of the same source do not have",
     "two linear 4,096 to 128,256 + Jensen-Shannon divergence, bf16, tokens = 1,024": "0.075 %: the rests of blocks of "
     "501 MiB in the segments of 1,002 MiB that the script leaves behind; from 2,048 tokens on to the byte, but for the "
     "17 KB that a sum borrows",
@@ -303,6 +305,9 @@ def _llms_from_scratch() -> Iterator[Step]:
         )  # fmt: skip
 
 
+UNEXPLAINED = "; what is missing in 16 bit, about one tensor (197, 1024) a layer and image, is not explained"
+
+
 def _pytorch_memory_optim() -> Iterator[Step]:
     """rasbt/pytorch-memory-optim, logs.md: old PyTorch (2.1 nightly), torchmetrics in between."""
     for script, gb, how in (
@@ -320,7 +325,7 @@ def _pytorch_memory_optim() -> Iterator[Step]:
             source="rasbt/pytorch-memory-optim, logs.md", setting=f"ViT-L/16, script {script}", gpu="A100 80 GB",
             torch="2.1", published={"reserved": gb * GB}, model=lambda dtype=dtype: _vit_for_ten().to(dtype),
             how={"sample_shape": (3, 224, 224), "loop": Loop(zero_grad=place), **how},
-            fully_specified=False, assumed="GPU; an old PyTorch",
+            fully_specified=False, assumed="GPU; an old PyTorch" + ("" if "fp32" in script else UNEXPLAINED),
         )  # fmt: skip
 
 
@@ -420,7 +425,7 @@ def usage_of(layer: Layer) -> Usage:
             run()
             observer.step_ends()
             seen = observer.observation()
-    program = Program(seen, Allocator(), gpu.workspace, "2.4")
+    program = Program(seen, Allocator(), gpu.workspace if layer.workspace else 0, "2.4")
     for number, size in enumerate(layer.cached):
         program.allocator.allocate(("let go", number), size)
     program.begin(seen.began_with)
@@ -428,16 +433,17 @@ def usage_of(layer: Layer) -> Usage:
         program.allocator.free(("let go", number))
     for thread in layer.products_before:
         program.give_workspace(thread)
+    before = asdict(program.allocator.now) if layer.beyond_inputs else {}
     for _ in range(10):  # as the script does
         program.step()
-    return program.allocator.peak
+    return Usage(**{name: most - before.get(name, 0) for name, most in asdict(program.allocator.peak).items()})
 
 
 def row_of(layer: Layer) -> Row:
     usage, setting = usage_of(layer), f"{layer.kernel}, {layer.setting}"
     return Row(
-        source="Liger-Kernel, benchmark/data/all_benchmark_data.csv", setting=setting,
-        gpu=layer.gpu, torch="not stated (2.4 to 2.12)", quantity="allocated by a layer", published=layer.mib * MIB,
+        source=layer.source, setting=setting,
+        gpu=layer.gpu, torch=layer.torch, quantity="allocated by a layer", published=layer.mib * MIB,
         **asdict(usage), fully_specified=False,
         assumed="; ".join(filter(None, ("PyTorch before 2.15", layer.assumed, BESIDE.get(setting)))),
     )  # fmt: skip
@@ -490,7 +496,7 @@ def draw(rows: list[Row], path: Path) -> None:
     axis.set_yticks(places, [f"{row.setting} ({row.gpu}, {row.quantity})" for row in shown], fontsize=7)
     axis.invert_yaxis()
     axis.set_xlim(-60, 60)
-    axis.set_xlabel("error against the published figure, %")
+    axis.set_xlabel("error against the published figure, % (what is further off is not shown)")
     axis.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)

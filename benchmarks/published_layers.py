@@ -1,8 +1,8 @@
-"""Peaks of single layers that Liger-Kernel published, and the layers in the loops of its benchmark scripts.
+"""Peaks of single layers that others published, and the layers in the loops of their scripts.
 
-linkedin/Liger-Kernel, benchmark/data/all_benchmark_data.csv at ead96b6, the rows of PyTorch's and Transformers' own
-layers ("torch", "huggingface"), metric "memory": `max_memory_allocated` in MiB, median of ten runs of the layer. The
-file states no version of PyTorch; its dates (September 2024 to May 2026) fall to 2.4 to 2.12. Left out: layers that
+Most of linkedin/Liger-Kernel, benchmark/data/all_benchmark_data.csv at ead96b6, the rows of PyTorch's and Transformers'
+own layers ("torch", "huggingface"), metric "memory": `max_memory_allocated` in MiB, median of ten runs of the layer.
+The file states no version of PyTorch; its dates (September 2024 to May 2026) fall to 2.4 to 2.12. Left out: layers that
 import what is not PyTorch's or Transformers', and `embedding`, where the process still held some 12 GB of a compiled
 twin that was run before.
 """
@@ -29,6 +29,10 @@ class Layer:
     mib: float
     build: "Callable[[Stage], Callable[[], object]]"
     assumed: str = ""
+    source: str = "Liger-Kernel, benchmark/data/all_benchmark_data.csv"
+    torch: str = "not stated (2.4 to 2.12)"
+    beyond_inputs: bool = False  #: whether what was allocated before the loop is taken off
+    workspace: bool = True
     cached: tuple[int, ...] = ()  #: bytes of blocks that the script let go before the loop
     products_before: tuple[bool, ...] = ()  #: whether matrix products ran before, in forward (False), backward (True)
 
@@ -167,6 +171,19 @@ class TwoHeadsAndDivergence(nn.Module):
         return divergence.to(BF16)
 
 
+class Repeated(nn.Module):
+    """One linear layer, over and over."""
+
+    def __init__(self, times: int):
+        super().__init__()
+        self.linear, self.times = nn.Linear(1024, 1024), times
+
+    def forward(self, x):
+        for _ in range(self.times):
+            x = self.linear(x)
+        return x
+
+
 class ReluSquared(nn.Module):
     def forward(self, x):
         return torch.square(F.relu(x))
@@ -223,7 +240,44 @@ def _rows(kernel: str, gpu: str, build: Callable[..., Callable], published: dict
         yield Layer(kernel, f"{axis} = {size:,}", gpu, mib, build(size), **more)
 
 
+def capped_loss(backward: bool):
+    """Cross entropy of capped logits from an embedding and a classifier, the gradients let go between two runs."""
+
+    def build(stage: Stage):
+        embedding, classifier = leaf(8192, 2304, dtype=BF16), leaf(256_000, 2304, dtype=BF16)
+        target = torch.randint(256_000, (8192,))
+
+        def loss_of():
+            logits = embedding @ classifier.T
+            logits = torch.tanh(logits / 30) * 30
+            return F.cross_entropy(logits.float(), target)
+
+        def run():
+            loss_ = loss_of()
+            if backward:
+                stage.backward(loss_)
+            embedding.grad = classifier.grad = None
+
+        return run
+
+    return build
+
+
 def layers() -> Iterator[Layer]:
+    for backward, mib in ((False, 24_000.0), (True, 28_000.0)):
+        yield Layer(
+            "linear 2,304 to 256,000, capped at 30, + cross entropy, bf16",
+            f"8,192 tokens, forward{' and backward' if backward else ''}", A100, mib, capped_loss(backward),
+            source="apple/ml-cross-entropy README", torch="2.4.1", beyond_inputs=True, products_before=(False, True),
+        )  # fmt: skip
+    for times, mib in ((1, 92.01171875), (100, 4044.00390625)):
+        yield Layer(
+            "Linear 1,024 to 1,024, fp32, forward", f"10,240 rows, {times} times", A100, mib,
+            layer(lambda stage, n=times: stage.model(partial(Repeated, n)), partial(torch.zeros, 10_240, 1024),
+                  "forward"),
+            source="torchinfo issue 144", torch="not stated (June 2022)", workspace=False,
+            assumed="GPU; no workspace in the allocator",
+        )  # fmt: skip
     yield from _rows(
         "cross entropy, 16,384 tokens, fp32", A100,
         lambda v: loss(lambda _: nn.CrossEntropyLoss(), lambda: (leaf(16_384, v), labels(16_384, v)), False),
