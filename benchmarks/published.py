@@ -488,17 +488,16 @@ def draw(rows: list[Row], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     shown = [row for row in rows if row.sum_rule_error_percent is not None]
-    figure, axis = plt.subplots(figsize=(9, 0.28 * len(shown) + 1.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(12, 0.28 * len(shown) + 1.2), layout="constrained")
     places = range(len(shown))
     axis.axvspan(-1, 1, color="#009E73", alpha=0.2, label="1 %")
     axis.plot([row.error_percent for row in shown], places, "o", color="#0072B2", label="trace")
     axis.plot([row.sum_rule_error_percent for row in shown], places, "x", color="#999999", label="sum rule")
-    axis.set_yticks(places, [f"{row.setting} ({row.gpu}, {row.quantity})" for row in shown], fontsize=7)
+    axis.set_yticks(places, [f"{row.setting} ({row.gpu}, {row.quantity})" for row in shown], fontsize=10)
     axis.invert_yaxis()
-    axis.set_xlim(-60, 60)
-    axis.set_xlabel("error against the published figure, % (what is further off is not shown)")
-    axis.legend()
-    figure.savefig(path, dpi=110)
+    axis.set_xlabel("error against the published figure, %")
+    axis.legend(loc="lower right")
+    figure.savefig(path, dpi=90)
     plt.close(figure)
 
 
