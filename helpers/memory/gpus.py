@@ -1,5 +1,6 @@
 """The GPUs that the course knows, and how CUDA hands out their memory: in blocks, with a workspace for products."""
 
+import re
 from dataclasses import dataclass
 
 from helpers.memory.allocator import BLOCK, round_up
@@ -49,7 +50,7 @@ def rounded(size: int) -> int:
 
 def keeps_workspaces(torch_version: str) -> bool:
     """Whether a thread keeps its cuBLAS workspace for good: until 2.14, from its first matrix product on."""
-    return tuple(int(part) for part in torch_version.split(".")[:2]) < (2, 15)
+    return tuple(map(int, re.match(r"(\d+)\.(\d+)", torch_version).groups())) < (2, 15)
 
 
 def borrows(operation: str, workspace: int, torch_version: str) -> int:

@@ -156,7 +156,7 @@ def _ask(operation: Operation, kinds: tuple) -> Answer:
             ):
                 return Answer()
             half = any(kind.dtype in (torch.float16, torch.bfloat16) for kind in tensors)
-            return Answer(refusal=str(error), for_cpu_alone=half and re.search("CPU|not implemented", str(error)))
+            return Answer(refusal=str(error), for_cpu_alone=half and bool(re.search("CPU|not implemented", str(error))))
         if not tensors and isinstance(real[0], Tensor) and real[0].numel() == 1 and real[0].is_cpu:
             return Answer(value=real[0].tolist(), dtype=real[0].dtype)
         with FakeTensorMode():

@@ -4,13 +4,14 @@ import copy
 import gc
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from helpers.memory.allocator import Usage
 from helpers.memory.gpus import rounded
-from helpers.memory.records import Category, Trace
+from helpers.memory.records import Category, Trace, as_counted
 from helpers.memory.step import Listener, Plan, checked, infer, make_plan, prepare, takes_settings, train
 from helpers.memory.torch_private import SteadyScaler, tree_leaves
 from helpers.memory.tracer import as_found, record
@@ -61,7 +62,9 @@ def measure(
         finally:
             torch.cuda.set_rng_state(drawn)
     usage = Usage(*(counted[name] for name in ("requested", "allocated", "reserved")))
-    return replace(real, allocator=counted, usage=lambda: usage, corrections=(), notes=())  # nothing is predicted
+    return replace(
+        real, allocator=counted, usage=partial(as_counted, usage), corrections=(), notes=()
+    )  # nothing is predicted
 
 
 def _tidy() -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from helpers.memory.allocator import OutOfMemory, Usage
+from helpers.problems import whole_number
 from helpers.units import exact_and_readable, readable
 
 
@@ -102,6 +103,13 @@ class Correction:
     source: str  #: where PyTorch says so
 
 
+def as_counted(usage: Usage, capacity: int | None = None) -> Usage:
+    """What was counted, where no allocator has to be asked; raises `OutOfMemory` where more was reserved."""
+    if capacity is not None and usage.reserved > capacity:
+        raise OutOfMemory
+    return usage
+
+
 @dataclass(frozen=True)
 class Trace:
     """The memory of one steady training step: what lives when, and what the most is."""
@@ -114,7 +122,7 @@ class Trace:
     notes: tuple[str, ...] = ()  #: what this record leaves out, in sentences
     allocator: dict[str, int] = field(default_factory=dict)  #: filled by `measure`: CUDA's own counters, in bytes
     usage: Callable[..., Usage] = field(
-        default=Usage, compare=False, repr=False
+        default=partial(as_counted, Usage()), compare=False, repr=False
     )  #: works out the two below, when asked
 
     @cached_property
@@ -132,9 +140,12 @@ class Trace:
         return self._usage.reserved
 
     def fits(self, capacity: int) -> bool:
-        """Whether PyTorch finds room for the step within so many bytes: it refuses when CUDA has no segment to give."""
+        """Whether PyTorch finds room for the step within so many bytes: it refuses when CUDA has no segment to give.
+
+        Raises `Problem` if capacity is not a whole number of at least 1.
+        """
         try:
-            self.usage(capacity=capacity)
+            self.usage(capacity=whole_number("capacity", capacity, 1))
         except OutOfMemory:
             return False
         return True

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from helpers.memory.allocator import OutOfMemory, Usage
+from helpers.memory.allocator import Usage
 from helpers.memory.as_cuda import CORRECTIONS
 from helpers.memory.gpus import Gpu, rounded, workspaces
-from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace
+from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace, as_counted
 from helpers.memory.replay import replay
 
 OWNERS = (Category.PARAMETERS, Category.BUFFERS, Category.BATCH)  # who can hold what a layer keeps already
@@ -17,15 +17,11 @@ def report(seen: Observation, batch_size: int, gpu: Gpu | None, torch_version: s
     borrowed = workspaces(workspace, torch_version, [(moment.phase, moment.op) for moment in seen.moments])
     corrections = (*seen.corrections, *((CORRECTIONS["cuBLAS workspace"],) if any(borrowed) else ()))
     timeline, requested = _replay(seen, borrowed)
-    usage = partial(replay, seen, workspace, torch_version) if seen.on_cuda else partial(_as_requested, requested)
+    if seen.on_cuda:
+        usage = partial(replay, seen, workspace, torch_version)
+    else:  # the CPU's memory is handed out and taken back as it is asked for
+        usage = partial(as_counted, Usage(requested, requested, requested))
     return Trace(batch_size, timeline, _saved(seen), requested, corrections, seen.notes, usage=usage)
-
-
-def _as_requested(requested: int, capacity: int | None = None) -> Usage:
-    """The CPU's memory is handed out and taken back as it is asked for."""
-    if capacity is not None and requested > capacity:
-        raise OutOfMemory
-    return Usage(requested, requested, requested)
 
 
 def _replay(seen: Observation, borrowed: list[int]) -> tuple[tuple[Event, ...], int]:

@@ -1,7 +1,6 @@
 """One training step, as everybody writes it: checked settings in, `train` carries it out and says what it does."""
 
 import re
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
@@ -191,8 +190,9 @@ def _without_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     try:
         return torch.empty(shape, dtype=dtype, device="meta")
     except (RuntimeError, TypeError) as error:  # an overflow
-        shown = reprlib.repr(shape)
-        raise Problem(f"a batch of shape {shown} has more bytes than can be counted; give smaller sizes.") from error
+        raise Problem(
+            f"a batch of shape {shown(shape)} has more bytes than can be counted; give smaller sizes."
+        ) from error
 
 
 def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tuple[object, object, int]:
@@ -206,8 +206,8 @@ def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tu
             "example=(inputs, target) needs tensors with a batch axis, alone, in a tuple or in a dict; target may be "
             f"None. Given: {type(inputs).__name__} and {type(target).__name__}."
         )
-    shown = len(tensors[0])
-    batch_size = shown if batch_size is None else batch_size
+    had = len(tensors[0])
+    batch_size = had if batch_size is None else batch_size
     if batch_size % accumulate:
         raise Problem(
             f"batch_size={batch_size:,} cannot be cut into accumulate={accumulate:,} equal micro-batches; "
@@ -216,7 +216,7 @@ def _micro_batch(example: object, batch_size: int | None, accumulate: int) -> tu
     micro = batch_size // accumulate
 
     def shape_of(tensor: Tensor) -> Tensor:
-        size = (micro, *tensor.shape[1:]) if tensor.ndim and len(tensor) == shown else tuple(tensor.shape)
+        size = (micro, *tensor.shape[1:]) if tensor.ndim and len(tensor) == had else tuple(tensor.shape)
         return _without_bytes(size, tensor.dtype)
 
     inputs, target = _each_once(shape_of, (inputs, target))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from helpers.memory import GPUS, trace
-from helpers.memory.gpus import rounded, workspaces
+from helpers.memory.gpus import keeps_workspaces, rounded, workspaces
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -65,3 +65,11 @@ def test_gpus_are_plausible():
         assert 2**32 < gpu.capacity < 2**38 and 7 <= gpu.compute_capability < 13
         said = [int(word) for word in name.split() if word.isdigit() and int(word) < 200]
         assert not said or 0.97 < gpu.capacity / 2**30 / said[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("version", "keeps"), [("2.11+cu128", True), ("2.14a0", True), ("2.15rc1", False), ("10.2", False)]
+)
+def test_a_version_needs_its_first_two_numbers_only(version, keeps):
+    assert keeps_workspaces(version) is keeps
+    assert trace(mlp(), (1, 28, 28), 2, gpu="T4", torch_version=version).most["workspace"] > 0

@@ -1,16 +1,19 @@
 """From a step to what is allocated and reserved: an example by hand, what holds for every model, sums in place."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 import torchvision
-from tools import cnn
+from tools import cnn, problem
 from torch import nn
 
 from helpers import models
 from helpers.memory import GPUS, any_batch, trace
 from helpers.memory.allocator import OutOfMemory, Usage
 from helpers.memory.observer import Observer
-from helpers.memory.records import Category, Moment, Observation
+from helpers.memory.records import Category, Moment, Observation, Trace, as_counted
 from helpers.memory.replay import replay
 from helpers.units import MIB
 
@@ -159,3 +162,14 @@ def test_a_trace_for_cuda_adds_them_in_place(monkeypatch):
     in_place = temporaries()
     monkeypatch.setattr(Observer, "_note_sum", lambda *_: None)
     assert temporaries() - in_place == 4096 * 256 * 4
+
+
+def test_what_was_counted_fits_where_no_more_was_reserved():
+    """The record of `measure`, which asks no allocator; and a record that knows nothing of either."""
+    record = trace(models.mlp(), (1, 28, 28), 2)
+    measured = replace(record, usage=partial(as_counted, Usage(1, 2, 3)))
+    assert (measured.allocated, measured.reserved) == (2, 3)
+    assert measured.fits(3) and not measured.fits(2)
+    assert record.fits(record.reserved) and not record.fits(MIB)
+    assert Trace(1, record.timeline, (), 0).fits(1)
+    assert "capacity is 'T4'" in problem(lambda: record.fits("T4"))
