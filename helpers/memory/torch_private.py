@@ -1,7 +1,10 @@
 """Every private name of PyTorch that the course uses, so that an upgrade has one address.
 
-The course's own names are on the left; nothing else under `helpers` knows those on the right.
+The course's own names are on the left; nothing else under `helpers` knows those on the right, but `problems`, which
+asks a module whether it has `_parameters`.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, _decomp
@@ -63,6 +66,11 @@ def storage_key(storage: torch.UntypedStorage) -> int:
 def schema(operation: Operation) -> torch._C.FunctionSchema:
     """Name and arguments of an operation: ``.name`` is "aten::addmm", ``.arguments`` have names."""
     return operation._schema
+
+
+def gradient_hooks(tensor: Tensor) -> list[Callable]:
+    """What `register_hook` put onto this tensor."""
+    return list((tensor._backward_hooks or {}).values())
 
 
 def steps_in_backward(parameter: Tensor) -> bool:

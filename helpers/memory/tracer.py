@@ -24,6 +24,7 @@ from helpers.memory.torch_private import (
     FakeCopyMode,
     FakeTensorMode,
     SteadyScaler,
+    gradient_hooks,
     no_modes,
     tree_leaves,
 )
@@ -138,6 +139,8 @@ def fake_copy(model: nn.Module, fake: FakeTensorMode) -> nn.Module:
                     stand_in = torch.tensor(tensor.tolist(), dtype=tensor.dtype)  # keeps its value, a counter's, say
                 if isinstance(tensor, nn.Parameter):
                     stand_in = nn.Parameter(stand_in, requires_grad=tensor.requires_grad)
+                    for hook in gradient_hooks(tensor):  # a copy has none of its own
+                        stand_in.register_hook(hook)
             stand_ins[id(tensor)] = stand_in
     try:
         with FakeCopyMode(fake):

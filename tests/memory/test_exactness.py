@@ -8,7 +8,8 @@ from tools import problem, really
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.memory import max_batch, trace, watch
+from helpers.memory import max_batch, trace, tracer, watch
+from helpers.memory.step import make_plan
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -387,3 +388,17 @@ def test_a_loss_that_holds_the_model_is_refused():
     for loss in (penalised, lambda output, target: F.cross_entropy(network(torch.ones(8, 4)) + output, target)):
         assert "holds the model itself" in problem(lambda loss=loss: trace(network, (4,), 8, loss=loss))
         assert type(network[0].weight.grad) is Tensor and network[0].bias.grad is None
+
+
+# ------------------------------------------------------------------------------------------------ hooks on parameters
+
+
+def test_hooks_on_parameters_run_in_the_trace_as_on_the_model():
+    """A copy of a parameter has no hooks, so the real run is the model's own."""
+    network = nn.Sequential(nn.Linear(500, 500), nn.ReLU(), nn.Linear(500, 10))
+    without = trace(network, (500,), 8, device="cpu", optimizer="sgd")
+    network[0].weight.register_hook(lambda gradient: (gradient.double() * 2).float())
+    ours = trace(network, (500,), 8, device="cpu", optimizer="sgd")
+    with tracer.as_found():
+        real = tracer.record(network, make_plan(network, (500,), 8, optimizer="sgd", device="cpu"))
+    assert ours.peak == real.peak > 2 * without.peak
