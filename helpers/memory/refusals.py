@@ -54,8 +54,12 @@ def explain(error: Exception, layer: str, phase: str) -> str:
     text = words.strip().splitlines()
     first = text[0] if text else type(error).__name__
     first += "" if first.endswith((".", "!", "?")) else "."
+    if isinstance(error, AttributeError):
+        return f"{where} stopped: AttributeError: {first.replace('FakeTensor', 'Tensor')}"
     if isinstance(error, DataDependentOutputException):
         way_out = "Take that part out of the model; or " if layer else "Do without it; or "
+        if "Transformer" in layer:
+            way_out = "PyTorch's layers look at a mask where is_causal is not given: give it, True or False; or "
         return (
             f"{where} looks at the values of a tensor ({error.func}), as .item() or `if x.sum() > 0` do. trace() knows "
             f"shapes, not values. {way_out}{MEASURE}."

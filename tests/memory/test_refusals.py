@@ -229,3 +229,29 @@ def test_nothing_is_said(capfd, caplog):
     problem(lambda: trace(nn.Sequential(OwnOperation()), (4,), 8))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+class Mistyped(Layer):
+    def forward(self, x):
+        return self.inner(x.lenght)
+
+
+def test_a_mistyped_name_is_named_as_pytorch_would():
+    text = problem(lambda: trace(nn.Sequential(Mistyped()), (4,), 8))
+    assert text == "layer 0 (Mistyped) stopped: AttributeError: 'Tensor' object has no attribute 'lenght'."
+
+
+class Masked(nn.Module):
+    def __init__(self, **how):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.layers, self.how = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), how
+
+    def forward(self, x):
+        return self.layers(x, mask=nn.Transformer.generate_square_subsequent_mask(6), **self.how).mean(1)
+
+
+def test_a_masked_transformer_is_told_the_way_out_and_the_way_out_works():
+    assert "give it, True or False; or measure" in problem(lambda: trace(Masked(), (6, 8), 4))
+    ours = trace(Masked(is_causal=False), (6, 8), 4, device="cpu")
+    assert ours.peak == really(Masked(is_causal=False), (6, 8), 4).peak
