@@ -9,6 +9,7 @@ import random
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,6 +57,12 @@ def _folder() -> str | None:
         return os.getcwd()
     except OSError:  # it was deleted
         return None
+
+
+def _put_folder(folder: str | None) -> None:
+    if folder is not None:
+        with suppress(OSError):  # the answer deleted it
+            os.chdir(folder)
 
 
 def _autocast() -> tuple:
@@ -106,7 +113,7 @@ _STATES = (
     ),
     _State("the number of threads", torch.get_num_threads, torch.set_num_threads),
     _State("deterministic algorithms", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
-    _State("the working folder", _folder, os.chdir),
+    _State("the working folder", _folder, _put_folder),
 )
 # An answer may draw random numbers, so these are put back without a word.
 _GENERATORS = (

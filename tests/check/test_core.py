@@ -333,3 +333,18 @@ def decoded(source) -> np.ndarray:
 )
 def test_a_drawing_stays_small(got):
     assert len(column_sums(lambda x: got)._repr_html_()) < 10_000
+
+
+def test_an_answer_may_delete_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def answer(x):
+        os.rmdir(tmp_path / "here")
+        return x.sum(0)
+
+    before = random.getstate()
+    assert not column_sums(answer).passed
+    os.chdir("/")
+    assert isinstance(column_sums(lambda x: x.sum(0)), Verdict)
+    assert random.getstate() == before
