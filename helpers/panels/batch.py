@@ -7,7 +7,7 @@ from helpers.batch import BatchFacts, batch_facts
 from helpers.figures import batch
 from helpers.figures.shapes import Drawing
 from helpers.panels.core import LARGEST_B, Panel, choice, number
-from helpers.problems import Problem
+from helpers.problems import network
 
 
 class BatchPanel(Panel):
@@ -22,10 +22,8 @@ class BatchPanel(Panel):
     DTYPES = ("float32", "float16", "uint8")
 
     def __init__(self, model: torch.nn.Module | None = None, batch_size: int = 8, images: str = "digits"):
-        if model is not None and not isinstance(model, torch.nn.Module):
-            raise Problem(
-                f"model is a {type(model).__name__}; give a torch.nn.Module, or nothing for the MLP of the course."
-            )
+        if model is not None:
+            network("model", model)
         self._sets = {"digits": data.digits().images[:LARGEST_B], "colours": data.colours().images[:LARGEST_B]}
         self._sheets = {name: batch.sheets(sample) for name, sample in self._sets.items()}  # so that each move is quick
         with torch.random.fork_rng(devices=[]):  # drawing weights must not move the learner's random numbers
