@@ -150,10 +150,10 @@ class Exercise(Check):
         if not message and self.coach and _family(got) == _family(want):
             message = self.coach(tried)
         reached = _agreement(got, want)
-        if isinstance(want, int) and isinstance(got, float):
-            reached = min(reached, _DTYPE)
-        if not message and reached < _ALL:
-            message = f"{self._slip(place, got, reached)}{_difference(given, got, want)}"
+        right_but_float = isinstance(want, int) and isinstance(got, float) and reached == _ALL
+        if not message and (reached < _ALL or right_but_float):
+            slip = "" if right_but_float else self._slip(place, got, reached)
+            message = f"{slip}{_difference(given, got, want)}"
         if message:
             raise _NotYet(message, got, want)
 

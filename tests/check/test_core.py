@@ -348,3 +348,14 @@ def test_an_answer_may_delete_the_working_folder(tmp_path, monkeypatch):
     os.chdir("/")
     assert isinstance(column_sums(lambda x: x.sum(0)), Verdict)
     assert random.getstate() == before
+
+
+def test_a_right_number_as_a_float_is_told_so_and_no_mistake_is_made_up():
+    @exercise(cases=[(2,), (3,)], praise="yes.", slips={"you doubled it.": lambda n: n + n})
+    def squared(n):
+        """n x n."""
+        return n * n
+
+    verdict = squared(lambda n: float(n * n))
+    assert not verdict and "got the float 4.0, expected the whole number 4" in verdict.message
+    assert "doubled" not in verdict.message and "doubled" in squared(lambda n: 2 * n).message
