@@ -27,7 +27,10 @@ class BatchPanel(Panel):
         self._sets = {"digits": data.digits().images[:LARGEST_B], "colours": data.colours().images[:LARGEST_B]}
         self._sheets = {name: batch.sheets(sample) for name, sample in self._sets.items()}  # so that each move is quick
         with torch.random.fork_rng(devices=[]):  # drawing weights must not move the learner's random numbers
-            self._models = {name: model or models.mlp(tuple(sample.shape[1:])) for name, sample in self._sets.items()}
+            self._models = {
+                name: models.mlp(tuple(sample.shape[1:])) if model is None else model
+                for name, sample in self._sets.items()
+            }
         controls = {
             "batch_size": number("Batch size B", 1, LARGEST_B, 8),
             "images": choice("Images", tuple(self._sets)),

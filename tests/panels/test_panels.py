@@ -391,3 +391,7 @@ def test_the_largest_batch_has_one_place():
 def test_each_topic_has_one_name_on_all_floors(name):
     for floor in ("helpers", "helpers.figures", "helpers.panels"):
         assert import_module(f"{floor}.{name}")
+
+
+def test_a_model_without_layers_is_shown_and_not_replaced():
+    assert "returns (8, 1, 28, 28). Its 0 parameters" in panels.BatchPanel(model=torch.nn.Sequential()).text
