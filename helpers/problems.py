@@ -173,6 +173,11 @@ def tensor_of(name: str, value: object, axes: str, example: str, dtype: object =
     raise Problem(f"{name} is {shown(value)}; give {article} {wanted}, for example {example}.")
 
 
+def layer_name(name: str, module: object) -> str:
+    """What messages and records call a module of a network: `features.0 (Conv2d)`. name: "" for the whole network."""
+    return f"{name} ({type(module).__name__})" if name else type(module).__name__
+
+
 def network(name: str, value: object) -> object:
     """Return ``value`` if it is a `torch.nn.Module` that is ready to run; raise `Problem` otherwise."""
     from torch import nn
@@ -181,7 +186,7 @@ def network(name: str, value: object) -> object:
     if not isinstance(value, nn.Module):
         raise Problem(f"{name} is {_kind(value)}; give a torch.nn.Module, for example models.mlp().")
     for place, module in value.named_modules():
-        layer = f"{place} ({type(module).__name__})" if place else type(module).__name__
+        layer = layer_name(place, module)
         if not hasattr(module, "_parameters"):
             raise Problem(f"{layer} is not ready: its __init__ must begin with super().__init__().")
         if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):

@@ -160,6 +160,7 @@ VALID = {
     "problems.folder_path": lambda: {"name": "n", "value": "text"},
     "problems.tensor_of": lambda: {"name": "n", "value": pixels(), "axes": "N, ...", "example": "images"},
     "problems.network": lambda: {"name": "n", "value": network()},
+    "problems.layer_name": lambda: {"name": "0", "module": network()},
     "folders.lessons_folder": dict,
     "folders.work_folder": dict,
     "folders.lesson_names": lambda: {"folder": Path()},

@@ -9,7 +9,7 @@ import torch
 from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
-from helpers.figures.base import POINT, SIZE, Picture, figure
+from helpers.figures.base import POINT, SIZE, WIDTH, Picture, figure
 from helpers.figures.paper import picture
 from helpers.figures.shapes import Drawing, Image, Pixels, Text
 from helpers.problems import Problem, instance_of, shown, whole_number
@@ -52,10 +52,10 @@ def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Pictur
         given = f"{len(words)} titles" if words else f"titles={shown(titles)}"
         raise Problem(f"{count} images and {given}; give the same number of both, 1 to 10.")
     instance_of("sentence", sentence, str, '"Five digits."')
-    step = 720 / max(count, 5)
+    step = (WIDTH - 20) / max(count, 5)
     high, wide = images.shape[2:]
     scale = (step - 20) / max(high, wide)
-    left, shapes = (740 - step * count) / 2, []
+    left, shapes = (WIDTH - step * count) / 2, []
     for place, (image, title) in enumerate(zip(images, words, strict=True)):
         middle = left + step * (place + 0.5)
         shapes.append(Text(middle, 20, title, "middle"))

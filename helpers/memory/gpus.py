@@ -7,6 +7,8 @@ from helpers.memory.allocator import BLOCK, round_up
 from helpers.problems import number, whole_number
 from helpers.units import GIB, MIB
 
+MOST_CAPACITY = 2**50  #: bytes; more is a slip
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -16,7 +18,7 @@ class Gpu:
     compute_capability: float  #: as in NVIDIA's list, or ``torch.cuda.get_device_capability()``: 8.6
 
     def __post_init__(self) -> None:
-        whole_number("capacity", self.capacity, 1, 2**50)
+        whole_number("capacity", self.capacity, 1, MOST_CAPACITY)
         number("compute_capability", self.compute_capability, 1, 100, 8.6)
 
     @property

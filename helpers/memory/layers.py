@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from helpers.memory.ledger import Ledger, tensors_in
 from helpers.memory.torch_private import STOPS_EARLY, next_node_number, running_node_number, tree_leaves, unwrapped
+from helpers.problems import layer_name
 
 
 @dataclass
@@ -39,8 +40,7 @@ class Layers:
     def name(self, model: nn.Module) -> None:
         """Let every module of `model` say when it runs. Changes the modules: give it a copy."""
         for name, module in model.named_modules():
-            kind = type(module).__name__
-            module.forward = self._named(f"{name} ({kind})" if name else kind, module.forward)
+            module.forward = self._named(layer_name(name, module), module.forward)
 
     def _named(self, layer: str, forward: Callable) -> Callable:
         def named_forward(*args, **kwargs):

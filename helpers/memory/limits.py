@@ -8,7 +8,7 @@ from types import FunctionType
 from torch import nn
 
 from helpers.memory.any_batch import any_batch
-from helpers.memory.gpus import GPUS
+from helpers.memory.gpus import GPUS, MOST_CAPACITY
 from helpers.memory.records import Category, Trace
 from helpers.memory.step import MOST_MICRO_BATCHES, checked, takes_settings
 from helpers.memory.tracer import trace
@@ -16,7 +16,6 @@ from helpers.problems import Problem, one_of, said, whole_number
 from helpers.units import readable
 
 _MOST = 2**31
-_PIB = 2**50
 _FIXED = (Category.PARAMETERS, Category.BUFFERS, Category.GRADIENTS, Category.OPTIMIZER_STATE)
 
 
@@ -71,7 +70,7 @@ def max_batch(
     if isinstance(capacity, str):
         settings = {"gpu": one_of("capacity", capacity, tuple(GPUS))} | settings
         capacity = GPUS[capacity].capacity
-    capacity = whole_number("capacity", capacity, 1, _PIB)
+    capacity = whole_number("capacity", capacity, 1, MOST_CAPACITY)
     every = checked(settings, without=("batch_size",), why="is what max_batch looks for").accumulate
     quickly = any_batch(model, sample_shape, **settings)
 

@@ -9,7 +9,7 @@ from helpers.memory.torch_private import (
     UnsupportedOperatorException,
     steps_in_backward,
 )
-from helpers.problems import Problem, network, words_of
+from helpers.problems import Problem, layer_name, network, words_of
 
 MEASURE = "measure(...) on a GPU or watch() around your own step count it as it runs"
 
@@ -17,7 +17,7 @@ MEASURE = "measure(...) on a GPU or watch() around your own step count it as it 
 def refuse_what_has_no_trace(model: object) -> None:
     """Raise `Problem` for what is known beforehand not to work."""
     for name, module in network("model", model).named_modules():
-        layer = f"{name} ({type(module).__name__})" if name else type(module).__name__
+        layer = layer_name(name, module)
         if isinstance(module, torch.jit.ScriptModule):
             raise Problem(f"{layer} is TorchScript, which hides its operations; give the model it was made from.")
         if type(module).__name__ == "OptimizedModule":
