@@ -30,6 +30,11 @@ def code_cells(lesson: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in lesson.cells if cell.cell_type == "code"]
 
 
+def markdown_cells(lesson: NotebookNode) -> list[NotebookNode]:
+    """The text cells of a lesson, in order."""
+    return [cell for cell in lesson.cells if cell.cell_type == "markdown"]
+
+
 @dataclass
 class Exercise:
     """Four cells in a row: task, stub, check, help."""
@@ -46,6 +51,11 @@ class Exercise:
         return re.match(r"check\.(\w+)\(", self.check.source).group(1)
 
     @property
+    def number(self) -> int:
+        """Its place in the lesson, counted from 1, as its heading says."""
+        return int(re.match(r"### Exercise (\d+) ", self.task.source)[1])
+
+    @property
     def solution(self) -> str:
         """The code in the fold named Solution, the only place where it exists."""
         fold = self.help.source.split("<summary>Solution</summary>")[1]
@@ -60,6 +70,44 @@ def exercises(path: Path) -> list[Exercise]:
             task, stub, check, fold = cells[place - 1 : place + 3]
             found.append(Exercise(path.stem, task, stub, check, fold))
     return found
+
+
+def visible(text: str) -> str:
+    """Markdown as it is seen before a fold is opened."""
+    return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+
+
+def words(lesson: NotebookNode) -> int:
+    """The words of a lesson outside its folds; tables, headings and claims count too."""
+    return sum(len(visible(cell.source).split()) for cell in markdown_cells(lesson))
+
+
+def code_lines(lesson: NotebookNode) -> int:
+    """The lines of all code cells of a lesson."""
+    return sum(len(cell.source.splitlines()) for cell in code_cells(lesson))
+
+
+def minutes(lesson: NotebookNode) -> float:
+    """The time that a lesson takes, by the rule of the course, which was found where beginners worked through lessons.
+
+    A minute for 100 words or 7 lines of code, 1 for a question, 2 for a panel, and one and a half times what the
+    exercises name.
+    """
+    text = "\n".join(visible(cell.source) for cell in markdown_cells(lesson))
+    questions = text.count("**Predict.**")
+    panels = sum(bool(re.search(r"\bpanels\.[A-Z]", cell.source)) for cell in code_cells(lesson))
+    named = sum(int(number) for number in re.findall(r"\(.*?(\d+) minutes?\)", text))
+    return words(lesson) / 100 + 0.15 * code_lines(lesson) + questions + 2 * panels + 1.5 * named
+
+
+def stated_minutes(lesson: NotebookNode) -> int:
+    """The minutes that a lesson says it takes: those of `minutes`, rounded to 5."""
+    return int(re.search(r"\*\*Minutes\*\*: (\d+)", "\n".join(cell.source for cell in markdown_cells(lesson)))[1])
+
+
+def links(lesson: NotebookNode) -> list[str]:
+    """The addresses that a lesson links to, in order."""
+    return re.findall(r"\]\((\w+:[^)\s]+)\)", "\n".join(cell.source for cell in markdown_cells(lesson)))
 
 
 def run(lesson: NotebookNode, folder: Path) -> NotebookNode:

@@ -1,220 +1,165 @@
-"""The checks of lesson 02: NCHW and HWC, dtype and range, BGR, and strides."""
+"""The checks of lesson 02: broadcasting, means, and the recipe."""
 
-from math import prod
-
-import numpy as np
 import torch
+from torch import Tensor, nn
 
-from helpers.check.core import exercise, normal, picture, pixels
+from helpers.check.core import Tried, exercise, normal, pixels, seeded
+
+
+def _per_channel(work):
+    """A slip whose mean and std have the right shape, (C, 1, 1)."""
+    return lambda batch, mean, std: work(batch, mean[:, None, None], std[:, None, None])
+
+
+def _to_normalise(*shape: int) -> tuple[Tensor, Tensor, Tensor]:
+    return normal(*shape), normal(shape[1], seed=5), normal(shape[1], seed=6).abs() + 0.5
 
 
 @exercise(
     cases=[
-        (picture(3, 8, 8) / 255,),
-        (normal(3, 5, 7).sigmoid(),),
-        (normal(6, 4, 3).sigmoid().permute(2, 0, 1),),  # non-contiguous
-        (normal(3, 3, 3).sigmoid(),),
-        (normal(3, 1, 9).sigmoid(),),
-        (pixels(3, 4, 4),),
+        _to_normalise(4, 3, 6, 3),
+        _to_normalise(3, 3, 3, 3),
+        _to_normalise(1, 3, 8, 8),
+        _to_normalise(5, 1, 4, 6),
+        _to_normalise(3, 3, 5, 7),
+        _to_normalise(2, 4, 4, 5),
+        (normal(4, 5, 5, 3).permute(0, 3, 1, 2), *_to_normalise(4, 3, 6, 3)[1:]),  # non-contiguous
     ],
-    praise="ready for imshow.",
+    praise="one mean and std a channel, for any batch.",
     slips={
-        "it is still a tensor. .numpy() makes a NumPy array of it.": lambda image: image.permute(1, 2, 0),
-        "the channels are still first. imshow wants them last.": lambda image: image.numpy(),
-        "the picture is scrambled: reshape keeps the numbers in their old order. Use permute.": lambda image: (
-            image.reshape(*image.shape[1:], len(image)).numpy()
+        "the mean was taken off along the width, not the channels: a (C,) tensor lines up with the last axis. Give it "
+        "the shape (1, C, 1, 1).": lambda batch, mean, std: (batch - mean) / std,
+        "the mean was taken off along the batch axis. The channels are axis 1: shape (1, C, 1, 1).": _per_channel(
+            lambda batch, mean, std: (batch - mean[:, None]) / std[:, None]
         ),
-        "height and width changed places. A square image hides that in its shape: use the order 1, 2, 0.": (
-            lambda image: image.permute(2, 1, 0).numpy()
+        "the mean was taken off along the height. The channels are axis 1: shape (1, C, 1, 1).": (
+            lambda batch, mean, std: (batch - mean[:, None]) / std[:, None]
         ),
-        "red and blue changed places. Move the channels, and leave their order as it is.": lambda image: (
-            image.permute(1, 2, 0).flip(2).numpy()
+        "you took off the mean, but did not divide by std.": _per_channel(lambda batch, mean, std: batch - mean),
+        "you divided by std, but did not take off the mean.": _per_channel(lambda batch, mean, std: batch / std),
+        "you divided first. Take off the mean, then divide.": _per_channel(lambda batch, mean, std: batch / std - mean),
+        "brackets are missing: / comes before -, so only the mean was divided.": _per_channel(
+            lambda batch, mean, std: batch - mean / std
+        ),
+        "you divided by 255 as well. Only mean and std are asked for.": _per_channel(
+            lambda batch, mean, std: (batch / 255 - mean) / std
+        ),
+        "you multiplied by std. Divide by it.": _per_channel(lambda batch, mean, std: (batch - mean) * std),
+        "you used the mean and std of this batch. Use the ones that are given.": lambda batch, mean, std: (
+            (batch - batch.mean((0, 2, 3), keepdim=True)) / batch.std((0, 2, 3), keepdim=True)
         ),
     },
     crashes={
-        "axes don't match": "np.transpose takes the new order of all three axes in brackets: (1, 2, 0).",
-        "transpose() received": "torch's transpose swaps two axes; np.transpose and permute take the order of all.",
+        "is invalid for input of size": "The number of channels is not always 3: -1 lets view work it out.",
+        "must match the size": "(C,) lines up with the last axis, the width. Which shape lines up with axis 1 of four?",
     },
 )
-def to_display(image):
-    """An image (3, H, W) float32 in [0, 1] as tensor in; a NumPy array (H, W, 3) with the same numbers out."""
-    return image.permute(1, 2, 0).numpy()
+def normalise(batch, mean, std):
+    """batch (B, C, H, W), mean (C,), std (C,) in; (batch - mean) / std for each channel out."""
+    return (batch - mean[:, None, None]) / std[:, None, None]
+
+
+def _weighed(losses, sizes):
+    return sum(loss * size for loss, size in zip(losses, sizes, strict=True))
 
 
 @exercise(
     cases=[
-        (picture(3, 8, 8).permute(1, 2, 0).numpy().copy(),),
-        (pixels(6, 9, 3).numpy(),),
-        (pixels(3, 5, 4).numpy().transpose(1, 2, 0),),  # non-contiguous
-        (pixels(1, 7, 3).numpy(),),
-        (pixels(3, 3, 3).numpy(),),
+        ([0.5, 0.7, 2.0], [64, 64, 8]),
+        ([1.0, 3.0], [32, 32]),
+        ([0.25], [7]),
+        ([2.0, 1.0, 4.0, 0.5], [16, 16, 16, 1]),
     ],
-    praise="ready for a model.",
+    praise="short batches weigh what they hold.",
     slips={
-        "it is still a NumPy array. torch.from_numpy makes a tensor of it.": lambda photo: photo.transpose(2, 0, 1),
-        "the channels are still last (HWC). PyTorch wants them first.": lambda photo: torch.tensor(photo).float() / 255,
-        "that is a batch of one. Here one image is asked for.": lambda photo: _channels_first(photo)[None],
-        "the dtype is still uint8. Make it float32 and divide by 255.": lambda photo: _channels_first(photo),
-        "NumPy divides in double precision, so the dtype is float64. Use .float().": lambda photo: _channels_first(
-            photo / 255
+        "that is the mean of the batch means. The short last batch then weighs as much as a full one. Weigh each loss "
+        "with its batch size.": lambda losses, sizes: sum(losses) / len(losses),
+        "that is the sum over all samples. Divide by the number of samples.": _weighed,
+        "you weighed the losses, but divided by the number of batches. Divide by the number of samples.": (
+            lambda losses, sizes: _weighed(losses, sizes) / len(sizes)
         ),
-        "the numbers go up to 255. Divide by 255, so that white is 1.0.": lambda photo: _channels_first(photo).float(),
-        "you divided by 256. White is 255, so dividing by 255 makes it exactly 1.": lambda photo: (
-            _channels_first(photo).float() / 256
+        "you divided the plain sum of the losses by the number of samples.": lambda losses, sizes: (
+            sum(losses) / sum(sizes)
         ),
-        "the picture is scrambled: reshape keeps the numbers in their old order. Use permute.": lambda photo: (
-            torch.tensor(photo).reshape(photo.shape[2], *photo.shape[:2]).float() / 255
+        "that is the sum of the losses (a loop in a loop gives it too).": lambda losses, sizes: sum(losses),
+        "only the first batch was counted. Is the return inside the loop?": lambda losses, sizes: (
+            losses[0] * sizes[0] / sum(sizes)
         ),
-        "height and width changed places. A square image hides that: take the axes in the order 2, 0, 1.": (
-            lambda photo: torch.tensor(photo).permute(2, 1, 0).float() / 255
+        "// cuts off what is behind the point. Use /.": lambda losses, sizes: _weighed(losses, sizes) // sum(sizes),
+        "the last batch was left out. It is short, but it counts.": lambda losses, sizes: (
+            _weighed(losses[:-1], sizes[:-1]) / sum(sizes[:-1])
         ),
     },
-    crashes={"'numpy.ndarray' object has no attribute": "That is a method of tensors. torch.from_numpy makes one."},
 )
-def to_model(photo):
-    """A photograph (H, W, 3) uint8 as NumPy array in; a tensor (3, H, W) float32 in [0, 1] out."""
-    return _channels_first(photo).float() / 255
+def dataset_mean(losses, sizes):
+    """Batch losses (means) and batch sizes in; the mean over all samples out."""
+    return _weighed(losses, sizes) / sum(sizes)
 
 
-def _channels_first(photo):
-    return torch.tensor(photo).permute(2, 0, 1)
+class _Witness(nn.Module):
+    """A classifier that notes how it was called: shape, dtype, range, mode and whether gradients were recorded."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(28 * 28, 10))
+        self.seen: list[tuple[tuple[int, ...], torch.dtype, float, bool, bool]] = []
+
+    def forward(self, batch: Tensor) -> Tensor:
+        top = float(batch.max()) if batch.numel() else 0.0
+        self.seen.append((tuple(batch.shape), batch.dtype, top, self.training, torch.is_grad_enabled()))
+        return self.net(batch.float())
+
+
+def _recipe(tried: Tried) -> str | None:
+    (model, image), got = tried.after, tried.got
+    if not model.seen:
+        return "your function never called the model."
+    shape, dtype, top, training, recording = model.seen[-1]
+    white = image.max().item() / 255
+    if shape != (1, 1, 28, 28):
+        return f"the model got shape {shape}; one digit as a batch is (1, 1, 28, 28). Which step adds the batch axis?"
+    if dtype != torch.float32:
+        return f"the model got {dtype}; the pixels must become float32 first."
+    if top > 1.5:
+        return f"the model got numbers up to {top:.0f}; it was trained on 0..1. Divide by 255."
+    if abs(top - white) > 1e-4:
+        return f"the model got numbers up to {top:.4f}; dividing by 255 gives {white:.4f}."
+    if training:
+        return "the model ran in train mode, so dropout threw numbers away. Call model.eval() first."
+    if recording:
+        return "the model ran with gradients on. Put the call inside with torch.no_grad():."
+    if isinstance(got, Tensor):
+        return "that is a tensor; .item() makes a Python int of it."
+    if isinstance(got, float):
+        return f"got {got:.3f}: that is a logit. max gives the value, argmax gives its place, the class."
+    return None
+
+
+def _logits(model, image):
+    model.eval()
+    with torch.no_grad():
+        return model(image[None].float() / 255)
+
+
+with seeded(2):
+    _DIGITS = [(_Witness(), pixels(1, 28, 28, seed=seed)) for seed in range(6)]
 
 
 @exercise(
-    cases=[
-        (picture(3, 5, 7).permute(1, 2, 0).numpy().copy(),),
-        (pixels(3, 3, 3).numpy(),),
-        (pixels(1, 4, 3).numpy(),),
-    ],
-    praise="red is red again.",
+    cases=_DIGITS,
+    praise="the whole recipe, each step for a reason.",
     slips={
-        "the picture came back as it was. Turn the order of the last axis round.": lambda picture: picture,
-        "you turned it upside down: [::-1] works on axis 0, the rows. The channels are the last axis.": (
-            lambda picture: picture[::-1]
-        ),
-        "you mirrored it from left to right. The channels are the last axis, [..., ::-1].": lambda picture: picture[
-            :, ::-1
+        "these are ten numbers. argmax(1) picks the largest in each row; argmax(0) compares rows.": [
+            lambda model, image: _logits(model, image),
+            lambda model, image: _logits(model, image).argmax(0),
         ],
-        "you turned all three axes round. Only the last one is asked for.": np.flip,
-        "the channels moved on by one place. Blue and red change places, green stays.": [
-            lambda picture: np.roll(picture, 1, axis=2),
-            lambda picture: np.roll(picture, -1, axis=2),
-        ],
-    },
-)
-def bgr_to_rgb(picture):
-    """A picture (H, W, 3) uint8 in the order blue, green, red in; the same picture in red, green, blue out."""
-    return picture[..., ::-1]
-
-
-@exercise(
-    cases=[
-        (torch.tensor([[200, 10], [255, 0]], dtype=torch.uint8), 100),
-        (pixels(3, 5, 7), 60),
-        (pixels(2, 3, 4, 4), 0),
-        (pixels(4, 6).T, 255),
-        (pixels(1, 4, 1), 30),
-    ],
-    praise="white stays white.",
-    slips={
-        "bright pixels became dark: uint8 ends at 255, so that 200 + 100 wrapped around to 44. Calculate in a wider "
-        "dtype, clamp to 255, and go back to uint8.": lambda image, more: (image.int() + more).to(torch.uint8),
-        "give uint8 back: .to(torch.uint8) after the clamp.": [
-            lambda image, more: (image.int() + more).clamp(max=255),
-            lambda image, more: (image.float() + more).clamp(max=255),
-        ],
-        "you clamped to 256. The largest uint8 is 255, and 256 wraps around to 0.": lambda image, more: (
-            (image.int() + more).clamp(max=256).to(torch.uint8)
-        ),
-        "everything is white: clamp(255) sets the smallest value. Write clamp(max=255).": lambda image, more: (
-            (image.int() + more).clamp(255).to(torch.uint8)
-        ),
-        "the image came back as it was.": lambda image, more: image,
-    },
-)
-def brighten(image, more):
-    """An image uint8 and a whole number 0..255 in; the image made brighter by it, uint8, at most 255, out."""
-    return (image.int() + more).clamp(max=255).to(torch.uint8)
-
-
-_MEAN, _STD = torch.tensor([0.4, 0.5, 0.3]), torch.tensor([0.2, 0.3, 0.25])
-
-
-def _columns(work):
-    """A slip on the way back, given mean and std as (C, 1, 1): as a learner may write it, and with the clamp."""
-
-    def unclamped(batch, mean, std):
-        return work(batch, mean[:, None, None], std[:, None, None])
-
-    return [unclamped, lambda *arguments: unclamped(*arguments).clamp(0, 1)]
-
-
-@exercise(
-    cases=[
-        ((picture(3, 6, 3) / 255 - _MEAN[:, None, None]) / _STD[:, None, None] + normal(4, 3, 6, 3) / 2, _MEAN, _STD),
-        (normal(3, 3, 3, 3), _MEAN, _STD),
-        (normal(1, 1, 5, 4), _MEAN[:1], _STD[:1]),
-        (normal(2, 4, 5, 3).permute(0, 3, 1, 2), _MEAN, _STD),  # non-contiguous
-    ],
-    praise="what you see is what was there.",
-    slips={
-        "numbers outside 0..1 are left. Clamp at the end.": _columns(lambda batch, mean, std: batch * std + mean)[0],
-        "numbers above 1 are left. Clamp to both ends: .clamp(0, 1).": lambda batch, mean, std: (
-            batch * std[:, None, None] + mean[:, None, None]
-        ).clamp(min=0),
-        "numbers below 0 are left. Clamp to both ends: .clamp(0, 1).": lambda batch, mean, std: (
-            batch * std[:, None, None] + mean[:, None, None]
-        ).clamp(max=1),
-        "you normalised once more. Go the way back: times std, then plus mean.": _columns(
-            lambda batch, mean, std: (batch - mean) / std
-        ),
-        "you added the mean first. The way back is: times std, then plus mean.": _columns(
-            lambda batch, mean, std: (batch + mean) * std
-        ),
-        "you multiplied by std, but did not add the mean.": _columns(lambda batch, mean, std: batch * std),
-        "you added the mean, but did not multiply by std.": _columns(lambda batch, mean, std: batch + mean),
-        "the numbers were lined up with the width. The channels are axis 1: shape (1, C, 1, 1).": [
-            lambda batch, mean, std: batch * std + mean,
-            lambda batch, mean, std: (batch * std + mean).clamp(0, 1),
-        ],
-        "you stretched each batch to 0..1. Use the mean and std that are given.": lambda batch, mean, std: (
-            (batch - batch.min()) / (batch.max() - batch.min())
+        "that is a tensor; .item() makes a Python int of it.": lambda model, image: _logits(model, image).argmax(1),
+        "that is the class of the smallest logit: argmax, not argmin.": lambda model, image: (
+            _logits(model, image).argmin(1).item()
         ),
     },
-    crashes={"must match the size": "mean and std need C on axis 1 of four: shape (1, C, 1, 1)."},
+    coach=_recipe,
 )
-def denormalise(batch, mean, std):
-    """batch (B, C, H, W) normalised with mean (C,) and std (C,) in; the batch as it was, clamped to [0, 1], out."""
-    return (batch * std[:, None, None] + mean[:, None, None]).clamp(0, 1)
-
-
-def _products(index, strides):
-    return [place * stride for place, stride in zip(index, strides, strict=True)]
-
-
-@exercise(
-    cases=[
-        ((1, 2, 3, 4), (60, 20, 5, 1)),
-        ((1, 2, 3, 4), (60, 1, 15, 3)),
-        ((7, 5), (28, 1)),
-        ((3,), (2,)),
-        ((0, 0), (9, 1)),
-    ],
-    praise="this is how every tensor finds its numbers.",
-    slips={
-        "you added the index alone. Each place is multiplied by its stride first.": lambda index, strides: sum(index),
-        "you added the strides. Each is multiplied by its place in the index first.": lambda index, strides: sum(
-            strides
-        ),
-        "you multiplied the products. Add them.": lambda index, strides: prod(_products(index, strides)),
-        "the strides were read backwards. The first stride belongs to the first axis.": lambda index, strides: sum(
-            _products(index, strides[::-1])
-        ),
-        "the first axis was left out.": lambda index, strides: sum(_products(index[1:], strides[1:])),
-        "the last axis was left out.": lambda index, strides: sum(_products(index[:-1], strides[:-1])),
-        "you counted from 1. Memory is counted from 0.": lambda index, strides: sum(_products(index, strides)) + 1,
-    },
-)
-def offset_of(index, strides):
-    """An index and strides (tuples of the same length) in; the place of that number in memory out."""
-    return sum(_products(index, strides))
+def predict_one(model, image):
+    """A model and one digit (1, 28, 28) uint8 in; the class as an int out, by the recipe."""
+    return _logits(model, image).argmax(1).item()

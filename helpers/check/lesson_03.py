@@ -1,278 +1,186 @@
-"""The checks of lesson 03: flattening that keeps B, parameters by hand, in_features, an MLP, and odd batch sizes."""
+"""The checks of lesson 03: dtype and range, BGR, NCHW and HWC."""
 
-from itertools import pairwise
-from math import prod
-
+import numpy as np
 import torch
-from torch import Tensor, nn
 
-from helpers.check.core import Tried, exercise, kind, normal, seeded
-from helpers.check.guard import attempt
+from helpers.check.core import exercise, normal, picture, pixels
 
 
 @exercise(
     cases=[
-        (normal(32, 1, 28, 28),),
-        (normal(5, 3, 8, 6),),
-        (normal(1, 3, 4, 4),),
-        (normal(4, 4, 4, 4),),  # B = C = H = W
-        (normal(6, 4, 5, 3).permute(0, 3, 1, 2),),  # non-contiguous
-        (normal(7, 9, 2),),
-        (normal(3, 2, 4, 3, 2),),
-        (normal(6, 5),),
+        (picture(3, 8, 8) / 255,),
+        (normal(3, 5, 7).sigmoid(),),
+        (normal(6, 4, 3).sigmoid().permute(2, 0, 1),),  # non-contiguous
+        (normal(3, 3, 3).sigmoid(),),
+        (normal(3, 1, 9).sigmoid(),),
+        (pixels(3, 4, 4),),
     ],
-    praise="B stays, the rest is one axis.",
+    praise="ready for imshow.",
     slips={
-        "you flattened the batch too.": lambda x: x.flatten(),
-        "x came back as it was. Join all axes but the first.": lambda x: x,
-        "that is one row with everything in it. There must be B rows, one a sample.": lambda x: x.reshape(1, -1),
-        "rows and columns are the wrong way round. B comes first.": lambda x: x.reshape(len(x), -1).T,
-        "some axes are still apart. All axes behind B become one.": [lambda x: x.flatten(2), lambda x: x.flatten(1, 2)],
-        "samples were joined. Each of the B samples keeps its own row.": [
-            lambda x: x.flatten(0, -2),
-        ],
-        "the numbers are right, their order is not. Leave out permute, and leave the axes alone.": [
-            lambda x: x.movedim(1, -1).reshape(len(x), -1),
-            lambda x: x.transpose(-1, -2).reshape(len(x), -1),
-        ],
-        "rows got numbers of other samples. B must stay the first axis.": [
-            lambda x: x.movedim(0, -1).reshape(len(x), -1),
-            lambda x: x.transpose(0, 1).reshape(len(x), -1),
-        ],
-    },
-    crashes={
-        "view size is not compatible": "view needs neighbours in memory; reshape copies where it must.",
-        "not enough values to unpack": "x may have any number of axes; use len(x) and -1.",
-        "too many values to unpack": "x may have any number of axes; use len(x) and -1.",
-        "is invalid for input of size": "Sizes differ from call to call; -1 lets PyTorch work one out.",
-        "Dimension out of range": "x may have any number of axes, from two on.",
-    },
-)
-def flatten_batch(x):
-    """x (B, ...) in, (B, n) out: the same numbers in the same order."""
-    return x.reshape(len(x), -1)
-
-
-def _weights(sizes):
-    return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
-
-
-@exercise(
-    cases=[((784, 128, 10),), ((3072, 128, 10),), ((784, 10),), ((5, 4, 3, 2),), ((1, 1),), ((784, 256, 64, 10),)],
-    praise="inputs x outputs + outputs, for every layer.",
-    slips={
-        "these are the weights only. Each of a layer's outputs has one bias as well.": _weights,
-        "you gave the inputs biases too. Only the outputs of a layer have them.": lambda sizes: (
-            _weights(sizes) + sum(sizes)
+        "it is still a tensor. .numpy() makes a NumPy array of it.": lambda image: image.permute(1, 2, 0),
+        "the channels are still first. imshow wants them last.": lambda image: image.numpy(),
+        "the picture is scrambled: reshape keeps the numbers in their old order. Use permute.": lambda image: (
+            image.reshape(*image.shape[1:], len(image)).numpy()
         ),
-        "a layer has one bias for each output, not for each input.": lambda sizes: _weights(sizes) + sum(sizes[:-1]),
-        "you counted one bias a layer. There is one for each output.": lambda sizes: _weights(sizes) + len(sizes) - 1,
-        "only the last layer got biases. Every layer has them.": lambda sizes: _weights(sizes) + sizes[-1],
-        "only the first layer was counted. Is the return inside the loop?": lambda sizes: (sizes[0] + 1) * sizes[1],
-        "only the last layer was counted. Add the layers up.": lambda sizes: (sizes[-2] + 1) * sizes[-1],
-        "you multiplied all sizes. Each layer has inputs x outputs weights; layers are added.": prod,
-        "you added the sizes. A layer has inputs x outputs weights.": sum,
-        "these are bytes. The question asks for the number of parameters.": lambda sizes: (
-            4 * (_weights(sizes) + sum(sizes[1:]))
+        "height and width changed places. A square image hides that in its shape: use the order 1, 2, 0.": (
+            lambda image: image.permute(2, 1, 0).numpy()
+        ),
+        "red and blue changed places. Move the channels, and leave their order as it is.": lambda image: (
+            image.permute(1, 2, 0).flip(2).numpy()
         ),
     },
     crashes={
-        "values to unpack": "sizes may hold two numbers or more: go through neighbours in a loop.",
-        "out of range": "sizes may hold two numbers or more: there is one layer less than sizes.",
+        "axes don't match": "np.transpose takes the new order of all three axes in brackets: (1, 2, 0).",
+        "transpose() received": "torch's transpose swaps two axes; np.transpose and permute take the order of all.",
     },
 )
-def mlp_parameters(sizes):
-    """sizes such as (784, 128, 10) in, the number of weights and biases of the Linear layers between them out."""
-    return _weights(sizes) + sum(sizes[1:])
-
-
-def _comes_out(layers, sample_shape, batch_size=1):
-    with torch.no_grad():
-        return layers(torch.zeros(batch_size, *sample_shape))
-
-
-with seeded(3):
-    _LAYERS = [
-        (nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), (1, 28, 28)),
-        (nn.Conv2d(1, 8, 3), (1, 28, 28)),
-        (nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.BatchNorm2d(4)).eval(), (3, 32, 32)),
-        (nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(3)), (3, 31, 20)),
-        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten()), (2, 5, 7)),
-    ]
-
-
-def _whole_number(tried: Tried) -> str | None:
-    return f"returned a {kind(tried.got)}. Linear wants a Python int." if isinstance(tried.got, Tensor) else None
-
-
-@exercise(
-    cases=_LAYERS,
-    praise="the layers told you themselves.",
-    slips={
-        "that is the sample before the layers. Ask for the shape that comes out of them.": lambda _, shape: prod(shape),
-        "these are the channels only. Flatten joins channels, height and width.": lambda layers, shape: _comes_out(
-            layers, shape
-        ).shape[1],
-        "that is height x width; the channels count too.": lambda layers, shape: _comes_out(layers, shape)[
-            0, 0
-        ].numel(),
-        "that is the last axis only. Flatten joins channels, height and width.": lambda layers, shape: _comes_out(
-            layers, shape
-        ).shape[-1],
-        "1568 fits one model only. Run a batch through the layers that are given.": lambda layers, shape: 1568,
-        "that is too many times as much. Does it count the batch axis, or leave out a pooling?": [
-            lambda layers, shape: _comes_out(layers, shape, 2).numel(),
-            lambda layers, shape: 4 * _comes_out(layers, shape).numel(),
-        ],
-        "that is a shape. Linear wants one number: multiply all sizes but B.": lambda layers, shape: tuple(
-            _comes_out(layers, shape).shape
-        ),
-        "that is a tensor. Linear wants one whole number, a Python int.": lambda layers, shape: _comes_out(
-            layers, shape
-        ),
-    },
-    crashes={
-        "to have": "The layers want (B, C, H, W). Which axis did your input lose or get?",
-        "Expected 3D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
-        "no attribute 'out_channels'": "layers may be any module. Run a batch through it and look at the shape.",
-        "not subscriptable": "layers may be any module. Run a batch through it and look at the shape.",
-        "expected 4D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
-    },
-    coach=_whole_number,
-)
-def inputs_needed(layers, sample_shape):
-    """layers (a module) and the shape of one sample in; the in_features that a Linear behind Flatten needs out."""
-    return _comes_out(layers, sample_shape).numel()
-
-
-def _affine(model: nn.Module, sample_shape: tuple[int, ...]) -> bool:
-    """Whether f(x) + f(-x) = 2 f(0): so it is without anything between the Linear layers, and not with a ReLU."""
-    x = normal(16, *sample_shape)
-    with torch.no_grad():
-        return torch.allclose(model(x) + model(-x), 2 * model(torch.zeros_like(x)), atol=1e-4)
-
-
-def _runs(tried: Tried) -> str | None:
-    """What goes wrong when batches run through the model."""
-    sample_shape, hidden, classes = tried.arguments
-    features = prod(sample_shape)
-    for b in (2, 1, features, hidden, 64):
-        outcome = attempt(torch.no_grad()(tried.got), normal(b, *sample_shape), waiting_for="the model")
-        if "mat1 and mat2" in outcome.error:
-            hint = (
-                f" The first Linear needs in_features = {features} here, each Linear what the one before makes."
-                if any(isinstance(layer, nn.Flatten) for layer in tried.got.modules())
-                else " No Flatten joins the axes of a sample before the first Linear."
-            )
-            return f"a batch of {b} fails{outcome.error}.{hint}"
-        if outcome.error:
-            return f"a batch of {b} fails{outcome.error}."
-        if kind(outcome.result) != f"tensor of shape {(b, classes)}":
-            return f"a batch of {b} comes out as {kind(outcome.result)}, expected shape {(b, classes)}."
-    return None
-
-
-def _is_the_mlp(tried: Tried) -> str | None:
-    """What differs from Flatten, Linear, ReLU, Linear, in a model that runs."""
-    sample_shape, hidden, classes = tried.arguments
-    layers = list(tried.got.modules())
-    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    count = sum(parameter.numel() for parameter in tried.got.parameters())
-    if count != (wanted := mlp_parameters.right((prod(sample_shape), hidden, classes))):
-        hint = f"Its Linear layers are {[(layer.in_features, layer.out_features) for layer in linear]}."
-        if len(linear) == 2 and any(layer.bias is None for layer in linear):
-            hint = "A bias is missing: leave bias as it is."
-        return f"{count:,} parameters, expected {wanted:,}. {hint}"
-    if attempt(_affine, tried.got, sample_shape).result is True:
-        return "no ReLU between the two Linear layers. Without it, two of them do no more than one can."
-    if isinstance(layers[-1], nn.ReLU | nn.Softmax | nn.LogSoftmax):
-        return f"the last layer is {type(layers[-1]).__name__}. cross_entropy wants the plain logits of Linear."
-    order = [type(layer) for layer in layers if isinstance(layer, nn.ReLU | nn.Linear)]
-    if order == [nn.ReLU, nn.Linear, nn.Linear]:
-        return "ReLU stands before the first Linear. It belongs between the two."
-    return None
-
-
-def _coach_mlp(tried: Tried) -> str | None:
-    message = _runs(tried) or _is_the_mlp(tried)
-    return message and f"build_mlp{tried.arguments}: {message}"
-
-
-@exercise(
-    cases=[((1, 28, 28), 128, 10), ((3, 32, 32), 128, 10), ((2, 4, 8), 8, 3), ((5,), 7, 2)],
-    praise="any sample shape, any batch size.",
-    crashes={
-        "type must be tuple of ints": "sample_shape is a tuple; math.prod multiplies its sizes.",
-        "unsupported operand": "sample_shape is a tuple; math.prod multiplies its sizes.",
-        "is not a Module subclass": "Make every layer with brackets, as in nn.ReLU(); commas between them, no list.",
-        "out of range": "sample_shape may have one size or more; math.prod multiplies them all.",
-        "values to unpack": "sample_shape may have one size or more; math.prod multiplies them all.",
-    },
-    coach=_coach_mlp,
-)
-def build_mlp(sample_shape, hidden, classes):
-    """sample_shape, hidden and classes in; a model out that takes (B, *sample_shape) and returns (B, classes)."""
-    first, last = nn.Linear(prod(sample_shape), hidden), nn.Linear(hidden, classes)
-    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), last)
-
-
-def _tried(sizes, fits=lambda out, b: out.ndim == 2 and len(out) == b):
-    """A test of a layer that tries only these batch sizes and asks only this."""
-
-    def takes(layer, features):
-        try:
-            return all(fits(layer(torch.rand(b, features)), b) for b in sizes or (1, 2, 3, features))
-        except RuntimeError:
-            return False
-
-    return takes
-
-
-_SQUARE, _WIDE, _JOINED, _NINE = normal(6, 6), normal(6, 4), normal(12, 4), normal(9, 2)
+def to_display(image):
+    """An image (3, H, W) float32 in [0, 1] as tensor in; a NumPy array (H, W, 3) with the same numbers out."""
+    return image.permute(1, 2, 0).numpy()
 
 
 @exercise(
     cases=[
-        (lambda x: x @ _WIDE, 6),
-        (lambda x: _SQUARE @ x, 6),
-        (lambda x: _WIDE.T @ x.T, 6),
-        (lambda x: x.reshape(-1, 12) @ _JOINED, 6),
-        (lambda x: (x @ _WIDE).squeeze(), 6),
-        (lambda x: (x @ _WIDE)[:, None], 6),
-        (lambda x: x[:1] @ _WIDE, 6),
-        (lambda x: x @ _SQUARE, 6),
-        (lambda x: x @ _NINE, 9),
+        (picture(3, 8, 8).permute(1, 2, 0).numpy().copy(),),
+        (pixels(6, 9, 3).numpy(),),
+        (pixels(3, 5, 4).numpy().transpose(1, 2, 0),),  # non-contiguous
+        (pixels(1, 7, 3).numpy(),),
+        (pixels(3, 3, 3).numpy(),),
     ],
-    praise="you now have a test of the shape. Lesson 01's rows_independent tests the values.",
+    praise="ready for a model.",
     slips={
-        "said False for x @ W, which takes every B. What did you compare with B?": lambda layer, features: False,
-        "said True for W @ x, which runs for one B only, where B equals features. Try other batch sizes too.": [
-            lambda layer, features: True,
-            lambda layer, features: _tried([features])(layer, features),
-        ],
-        "said True for a layer that returns (4, B): it runs, but B is no longer first. Look at the shape.": _tried(
-            None, lambda out, b: True
+        "it is still a NumPy array. torch.from_numpy makes a tensor of it.": lambda photo: photo.transpose(2, 0, 1),
+        "the channels are still last (HWC). PyTorch wants them first.": lambda photo: torch.tensor(photo).float() / 255,
+        "that is a batch of one. Here one image is asked for.": lambda photo: _channels_first(photo)[None],
+        "the dtype is still uint8. Make it float32 and divide by 255.": lambda photo: _channels_first(photo),
+        "NumPy divides in double precision, so the dtype is float64. Use .float().": lambda photo: _channels_first(
+            photo / 255
         ),
-        "said True for a layer that makes one row of two samples: it runs for an even B. Compare rows with B.": _tried(
-            [2, 8], lambda out, b: out.ndim == 2 and len(out) in (b, b / 2)
+        "the numbers go up to 255. Divide by 255, so that white is 1.0.": lambda photo: _channels_first(photo).float(),
+        "you divided by 256. White is 255, so dividing by 255 makes it exactly 1.": lambda photo: (
+            _channels_first(photo).float() / 256
         ),
-        "said True for a layer that squeezes: with B = 1 it loses the batch axis. Try B = 1.": _tried([2, 3, 5]),
-        "said True for a layer that returns (B, 1, 4). Two axes are wanted: (B, something).": _tried(
-            None, lambda out, b: len(out) == b
+        "the picture is scrambled: reshape keeps the numbers in their old order. Use permute.": lambda photo: (
+            torch.tensor(photo).reshape(photo.shape[2], *photo.shape[:2]).float() / 255
         ),
-        "said True for a layer that keeps one row only. Does your loop go on after the first B?": _tried([1]),
-        "said False for a layer that takes every B and returns (B, 6).": _tried(
-            None, lambda out, b: out.ndim == 2 and len(out) == b and out.shape[1] != 6
-        ),
-        "said False for a layer with 9 features. features is not always 6.": lambda layer, _: _tried([1, 2, 3])(
-            layer, 6
+        "height and width changed places. A square image hides that: take the axes in the order 2, 0, 1.": (
+            lambda photo: torch.tensor(photo).permute(2, 1, 0).float() / 255
         ),
     },
-    crashes={
-        "cannot be multiplied": "An error of the layer is an answer here: catch it with try and except RuntimeError.",
-        "is invalid for input of size": "An error of the layer is an answer here: catch it with try and except.",
+    crashes={"'numpy.ndarray' object has no attribute": "That is a method of tensors. torch.from_numpy makes one."},
+)
+def to_model(photo):
+    """A photograph (H, W, 3) uint8 as NumPy array in; a tensor (3, H, W) float32 in [0, 1] out."""
+    return _channels_first(photo).float() / 255
+
+
+def _channels_first(photo):
+    return torch.tensor(photo).permute(2, 0, 1)
+
+
+@exercise(
+    cases=[
+        (picture(3, 5, 7).permute(1, 2, 0).numpy().copy(),),
+        (pixels(3, 3, 3).numpy(),),
+        (pixels(1, 4, 3).numpy(),),
+    ],
+    praise="red is red again.",
+    slips={
+        "the picture came back as it was. Turn the order of the last axis round.": lambda picture: picture,
+        "you turned it upside down: [::-1] works on axis 0, the rows. The channels are the last axis.": (
+            lambda picture: picture[::-1]
+        ),
+        "you mirrored it from left to right. The channels are the last axis, [..., ::-1].": lambda picture: picture[
+            :, ::-1
+        ],
+        "you turned all three axes round. Only the last one is asked for.": np.flip,
+        "the channels moved on by one place. Blue and red change places, green stays.": [
+            lambda picture: np.roll(picture, 1, axis=2),
+            lambda picture: np.roll(picture, -1, axis=2),
+        ],
     },
 )
-def takes_any_batch(layer, features):
-    """A layer (any function) and its features in; True out if every (B, features) comes back as (B, something)."""
-    return _tried(None)(layer, features)
+def bgr_to_rgb(picture):
+    """A picture (H, W, 3) uint8 in the order blue, green, red in; the same picture in red, green, blue out."""
+    return picture[..., ::-1]
+
+
+@exercise(
+    cases=[
+        (torch.tensor([[200, 10], [255, 0]], dtype=torch.uint8), 100),
+        (pixels(3, 5, 7), 60),
+        (pixels(2, 3, 4, 4), 0),
+        (pixels(4, 6).T, 255),
+        (pixels(1, 4, 1), 30),
+    ],
+    praise="white stays white.",
+    slips={
+        "bright pixels became dark: uint8 ends at 255, so that 200 + 100 wrapped around to 44. Calculate in a wider "
+        "dtype, clamp to 255, and go back to uint8.": lambda image, more: (image.int() + more).to(torch.uint8),
+        "give uint8 back: .to(torch.uint8) after the clamp.": [
+            lambda image, more: (image.int() + more).clamp(max=255),
+            lambda image, more: (image.float() + more).clamp(max=255),
+        ],
+        "you clamped to 256. The largest uint8 is 255, and 256 wraps around to 0.": lambda image, more: (
+            (image.int() + more).clamp(max=256).to(torch.uint8)
+        ),
+        "everything is white: clamp(255) sets the smallest value. Write clamp(max=255).": lambda image, more: (
+            (image.int() + more).clamp(255).to(torch.uint8)
+        ),
+        "the image came back as it was.": lambda image, more: image,
+    },
+)
+def brighten(image, more):
+    """An image uint8 and a whole number 0..255 in; the image made brighter by it, uint8, at most 255, out."""
+    return (image.int() + more).clamp(max=255).to(torch.uint8)
+
+
+_MEAN, _STD = torch.tensor([0.4, 0.5, 0.3]), torch.tensor([0.2, 0.3, 0.25])
+
+
+def _columns(work):
+    """A slip on the way back, given mean and std as (C, 1, 1): as a learner may write it, and with the clamp."""
+
+    def unclamped(batch, mean, std):
+        return work(batch, mean[:, None, None], std[:, None, None])
+
+    return [unclamped, lambda *arguments: unclamped(*arguments).clamp(0, 1)]
+
+
+@exercise(
+    cases=[
+        ((picture(3, 6, 3) / 255 - _MEAN[:, None, None]) / _STD[:, None, None] + normal(4, 3, 6, 3) / 2, _MEAN, _STD),
+        (normal(3, 3, 3, 3), _MEAN, _STD),
+        (normal(1, 1, 5, 4), _MEAN[:1], _STD[:1]),
+        (normal(2, 4, 5, 3).permute(0, 3, 1, 2), _MEAN, _STD),  # non-contiguous
+    ],
+    praise="what you see is what was there.",
+    slips={
+        "numbers outside 0..1 are left. Clamp at the end.": _columns(lambda batch, mean, std: batch * std + mean)[0],
+        "numbers above 1 are left. Clamp to both ends: .clamp(0, 1).": lambda batch, mean, std: (
+            batch * std[:, None, None] + mean[:, None, None]
+        ).clamp(min=0),
+        "numbers below 0 are left. Clamp to both ends: .clamp(0, 1).": lambda batch, mean, std: (
+            batch * std[:, None, None] + mean[:, None, None]
+        ).clamp(max=1),
+        "you normalised once more. Go the way back: times std, then plus mean.": _columns(
+            lambda batch, mean, std: (batch - mean) / std
+        ),
+        "you added the mean first. The way back is: times std, then plus mean.": _columns(
+            lambda batch, mean, std: (batch + mean) * std
+        ),
+        "you multiplied by std, but did not add the mean.": _columns(lambda batch, mean, std: batch * std),
+        "you added the mean, but did not multiply by std.": _columns(lambda batch, mean, std: batch + mean),
+        "the numbers were lined up with the width. The channels are axis 1: shape (1, C, 1, 1).": [
+            lambda batch, mean, std: batch * std + mean,
+            lambda batch, mean, std: (batch * std + mean).clamp(0, 1),
+        ],
+        "you stretched each batch to 0..1. Use the mean and std that are given.": lambda batch, mean, std: (
+            (batch - batch.min()) / (batch.max() - batch.min())
+        ),
+    },
+    crashes={"must match the size": "mean and std need C on axis 1 of four: shape (1, C, 1, 1)."},
+)
+def denormalise(batch, mean, std):
+    """batch (B, C, H, W) normalised with mean (C,) and std (C,) in; the batch as it was, clamped to [0, 1], out."""
+    return (batch * std[:, None, None] + mean[:, None, None]).clamp(0, 1)

@@ -6,7 +6,8 @@ live panel and `paper` with Matplotlib for a picture.
 
 from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Picture
 from helpers.figures.batch import batch_picture
-from helpers.figures.images import image_row, speed_up, tile_grid, tiles
+from helpers.figures.charts import curves, speed_up
+from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.layout import layout_picture, walk_picture
 from helpers.figures.shape_flow import shape_flow_picture
 from helpers.figures.step_memory import memory_bar, step_timeline

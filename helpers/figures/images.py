@@ -1,21 +1,17 @@
-"""The pictures of images: side by side, in a row with titles; and how much a batch gains."""
+"""The pictures of images: side by side, and in a row with titles."""
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
-from numbers import Real
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
-from helpers.figures.base import POINT, SIZE, WIDTH, Picture, figure
+from helpers.figures.base import WIDTH, Picture
 from helpers.figures.paper import picture
 from helpers.figures.shapes import Drawing, Image, Pixels, Text
 from helpers.problems import Problem, instance_of, shown, whole_number
 
 _MOST_PIXELS = 2**24  # of a sheet of tiles
-_LOOKS = (("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", "-.", "#009E73"), ("D", ":", "#CC79A7"))
 
 
 def tiles(images: Tensor, columns: int, rows: int) -> np.ndarray:
@@ -62,44 +58,6 @@ def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Pictur
         x, y = middle - scale * wide / 2, 30 + scale * (max(high, wide) - high) / 2
         shapes.append(Image(x, y, scale * wide, scale * high, Pixels(tiles(image[None], 1, 1)[1:-1, 1:-1])))
     return picture(Drawing(30 + step, tuple(shapes), sentence))
-
-
-def speed_up(ratios: Mapping[str, Mapping[int, float]]) -> Picture:
-    """Samples per second against batch size, each line as a ratio to its own batch size 1.
-
-    ratios: {name of the model: {batch size: ratio}}, one to four models; both axes logarithmic, a dashed line for "no
-    gain at all". Raises `Problem` for anything else.
-    """
-    instance_of("ratios", ratios, Mapping, '{"MLP": {1: 1.0, 64: 20.0}}')
-    if not 1 <= len(ratios) <= len(_LOOKS):
-        raise Problem(f"ratios has {len(ratios)} lines; allowed are 1 to {len(_LOOKS)}. Draw more in a second picture.")
-    for name, line in ratios.items():
-        if not isinstance(line, Mapping) or not line:
-            raise Problem(
-                f"ratios[{shown(name)}] is {shown(line)}; give {{batch size: ratio}} with at least one point."
-            )
-        for size, ratio in line.items():
-            whole_number(f"each batch size of {shown(name)}", size, 1)
-            if not isinstance(ratio, Real) or not isfinite(ratio) or ratio <= 0:
-                raise Problem(f"the ratio of {shown(name)} at B = {size} is {shown(ratio)}; give a number above 0.")
-    sheet, letters = figure(340), {"fontsize": SIZE * POINT}
-    sheet.set_layout_engine("constrained")
-    axis = sheet.subplots()
-    for (name, line), (marker, style, colour) in zip(ratios.items(), _LOOKS, strict=False):
-        axis.plot(list(line), list(line.values()), marker=marker, linestyle=style, color=colour, label=str(name))
-    axis.axhline(1, color="#666666", linewidth=1, linestyle=(0, (1, 2)))
-    sizes = sorted({size for line in ratios.values() for size in line})
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(sizes, [str(size) for size in sizes], **letters)
-    axis.minorticks_off()
-    axis.set_yscale("log", base=2)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} x"))
-    axis.tick_params(axis="y", labelsize=letters["fontsize"])
-    axis.set_xlabel("batch size B", **letters)
-    axis.set_ylabel("samples per second,\nas a ratio to B = 1", **letters)
-    axis.legend(frameon=False, **letters)
-    ends = "; ".join(f"{name}: {line[max(line)]:.1f} times at B = {max(line)}" for name, line in ratios.items())
-    return Picture(sheet, f"Samples per second as a ratio to B = 1, measured on this machine. {ends}.")
 
 
 def _pixels(images: object) -> Tensor:

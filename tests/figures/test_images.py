@@ -67,7 +67,6 @@ def test_pictures_have_one_width_and_a_sentence_and_no_text_is_cut():
         figures.image_row(images[:5], range(5), "Five digits."),
         figures.image_row(images[:1], ["$a$ <b>"], "One digit."),
         figures.image_row(data.colours().images[:10], data.colours().labels[:10].tolist(), "Ten images."),
-        figures.speed_up({"MLP": {1: 1.0, 64: 20.0}, "CNN": {1: 1.0, 64: 1.2}}),
     ):
         assert round(picture.figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
         assert picture.sentence.endswith(".") and picture.png().startswith(b"\x89PNG")
@@ -98,26 +97,3 @@ def test_image_rows_refuse_too_few_too_many_and_no_sentence():
         many = GREY[:1].expand(count, 1, 8, 8)
         assert "1 to 10" in problem(lambda many=many, count=count: figures.image_row(many, range(count), "Many."))
     problem(lambda: figures.image_row(GREY, "abc", None))
-
-
-LINE = {1: 1.0, 64: 20.0}
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        None, 3, [LINE], {}, {"MLP": {}}, {"MLP": None}, {"MLP": [1.0]}, {"MLP": {1: 0.0}}, {"MLP": {1: -2}},
-        {"MLP": {1: float("nan")}}, {"MLP": {1: "fast"}}, {"MLP": {0: 1.0}}, {"MLP": {1.5: 1.0}},
-        dict.fromkeys("abcde", LINE),  # the fifth was once left out
-    ],
-)  # fmt: skip
-def test_speed_up_refuses(wrong):
-    assert "give" in (said := problem(lambda: figures.speed_up(wrong)).lower()) or "allowed" in said
-
-
-def test_speed_up_draws_every_line_that_it_takes():
-    picture = figures.speed_up(dict.fromkeys("abcd", LINE))
-    (axis,) = picture.figure.axes
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == list("abcd")
-    assert len({(line.get_marker(), line.get_linestyle(), line.get_color()) for line in axis.lines[:4]}) == 4
-    assert all(f"{name}: 20.0 times at B = 64" in picture.sentence for name in "abcd")

@@ -1,0 +1,129 @@
+"""The checks of lesson 06: in_features behind a convolution, and odd batch sizes."""
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from helpers.check.core import Tried, exercise, kind, normal, seeded
+
+
+def _comes_out(layers, sample_shape, batch_size=1):
+    with torch.no_grad():
+        return layers(torch.zeros(batch_size, *sample_shape))
+
+
+with seeded(3):
+    _LAYERS = [
+        (nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), (1, 28, 28)),
+        (nn.Conv2d(1, 8, 3), (1, 28, 28)),
+        (nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.BatchNorm2d(4)).eval(), (3, 32, 32)),
+        (nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(3)), (3, 31, 20)),
+        (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten()), (2, 5, 7)),
+    ]
+
+
+def _whole_number(tried: Tried) -> str | None:
+    return f"returned a {kind(tried.got)}. Linear wants a Python int." if isinstance(tried.got, Tensor) else None
+
+
+@exercise(
+    cases=_LAYERS,
+    praise="the layers told you themselves.",
+    slips={
+        "that is the sample before the layers. Ask for the shape that comes out of them.": lambda _, shape: prod(shape),
+        "these are the channels only. Flatten joins channels, height and width.": lambda layers, shape: _comes_out(
+            layers, shape
+        ).shape[1],
+        "that is height x width; the channels count too.": lambda layers, shape: _comes_out(layers, shape)[
+            0, 0
+        ].numel(),
+        "that is the last axis only. Flatten joins channels, height and width.": lambda layers, shape: _comes_out(
+            layers, shape
+        ).shape[-1],
+        "1568 fits one model only. Run a batch through the layers that are given.": lambda layers, shape: 1568,
+        "that is too many times as much. Does it count the batch axis, or leave out a pooling?": [
+            lambda layers, shape: _comes_out(layers, shape, 2).numel(),
+            lambda layers, shape: 4 * _comes_out(layers, shape).numel(),
+        ],
+        "that is a shape. Linear wants one number: multiply all sizes but B.": lambda layers, shape: tuple(
+            _comes_out(layers, shape).shape
+        ),
+        "that is a tensor. Linear wants one whole number, a Python int.": lambda layers, shape: _comes_out(
+            layers, shape
+        ),
+    },
+    crashes={
+        "to have": "The layers want (B, C, H, W). Which axis did your input lose or get?",
+        "Expected 3D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
+        "no attribute 'out_channels'": "layers may be any module. Run a batch through it and look at the shape.",
+        "not subscriptable": "layers may be any module. Run a batch through it and look at the shape.",
+        "expected 4D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
+    },
+    coach=_whole_number,
+)
+def inputs_needed(layers, sample_shape):
+    """layers (a module) and the shape of one sample in; the in_features that a Linear behind Flatten needs out."""
+    return _comes_out(layers, sample_shape).numel()
+
+
+def _tried(sizes, fits=lambda out, b: out.ndim == 2 and len(out) == b):
+    """A test of a layer that tries only these batch sizes and asks only this."""
+
+    def takes(layer, features):
+        try:
+            return all(fits(layer(torch.rand(b, features)), b) for b in sizes or (1, 2, 3, features))
+        except RuntimeError:
+            return False
+
+    return takes
+
+
+_SQUARE, _WIDE, _JOINED, _NINE = normal(6, 6), normal(6, 4), normal(12, 4), normal(9, 2)
+
+
+@exercise(
+    cases=[
+        (lambda x: x @ _WIDE, 6),
+        (lambda x: _SQUARE @ x, 6),
+        (lambda x: _WIDE.T @ x.T, 6),
+        (lambda x: x.reshape(-1, 12) @ _JOINED, 6),
+        (lambda x: (x @ _WIDE).squeeze(), 6),
+        (lambda x: (x @ _WIDE)[:, None], 6),
+        (lambda x: x[:1] @ _WIDE, 6),
+        (lambda x: x @ _SQUARE, 6),
+        (lambda x: x @ _NINE, 9),
+    ],
+    praise="you now have a test of the shape. Lesson 01's rows_independent tests the values.",
+    slips={
+        "said False for x @ W, which takes every B. What did you compare with B?": lambda layer, features: False,
+        "said True for W @ x, which runs for one B only, where B equals features. Try other batch sizes too.": [
+            lambda layer, features: True,
+            lambda layer, features: _tried([features])(layer, features),
+        ],
+        "said True for a layer that returns (4, B): it runs, but B is no longer first. Look at the shape.": _tried(
+            None, lambda out, b: True
+        ),
+        "said True for a layer that makes one row of two samples: it runs for an even B. Compare rows with B.": _tried(
+            [2, 8], lambda out, b: out.ndim == 2 and len(out) in (b, b / 2)
+        ),
+        "said True for a layer that squeezes: with B = 1 it loses the batch axis. Try B = 1.": _tried([2, 3, 5]),
+        "said True for a layer that returns (B, 1, 4). Two axes are wanted: (B, something).": _tried(
+            None, lambda out, b: len(out) == b
+        ),
+        "said True for a layer that keeps one row only. Does your loop go on after the first B?": _tried([1]),
+        "said False for a layer that takes every B and returns (B, 6).": _tried(
+            None, lambda out, b: out.ndim == 2 and len(out) == b and out.shape[1] != 6
+        ),
+        "said False for a layer with 9 features. features is not always 6.": lambda layer, _: _tried([1, 2, 3])(
+            layer, 6
+        ),
+    },
+    crashes={
+        "cannot be multiplied": "An error of the layer is an answer here: catch it with try and except RuntimeError.",
+        "is invalid for input of size": "An error of the layer is an answer here: catch it with try and except.",
+    },
+)
+def takes_any_batch(layer, features):
+    """A layer (any function) and its features in; True out if every (B, features) comes back as (B, something)."""
+    return _tried(None)(layer, features)

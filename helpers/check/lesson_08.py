@@ -1,0 +1,147 @@
+"""The checks of lesson 08: the crossover, an error, a leak."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from helpers.check.core import Question, Tried, exercise, normal, seeded
+from helpers.check.guard import attempt
+from helpers.check.lesson_05 import mlp_parameters
+from helpers.check.lesson_07 import SIZES, kept_per_sample
+from helpers.memory import watch
+
+
+def _whole_batches(fixed, a_sample=kept_per_sample.right):
+    """A slip of the crossover with other bytes, rounded down and up."""
+    return [lambda sizes: fixed(sizes) // a_sample(sizes), lambda sizes: -(-fixed(sizes) // a_sample(sizes))]
+
+
+def _fixed(a_parameter: int):
+    return lambda sizes: a_parameter * mlp_parameters.right(sizes)
+
+
+@exercise(
+    cases=[*SIZES[::-1], ((2, 3, 12),)],  # in the last, the fixed part is a whole number of samples
+    praise="far below this B, a smaller batch saves next to nothing.",
+    slips={
+        "both are equal one sample earlier already. Round up only if there is a rest.": lambda sizes: (
+            _fixed(16)(sizes) // kept_per_sample.right(sizes) + 1
+        ),
+        "at that B the batch is still the smaller part. Round up.": _whole_batches(_fixed(16))[0],
+        "a batch has whole samples: round up to the next int.": lambda sizes: (
+            _fixed(16)(sizes) / kept_per_sample.right(sizes)
+        ),
+        "that compares with the parameters alone. Gradients and Adam's two states count too: 16 bytes each.": (
+            _whole_batches(_fixed(4))
+        ),
+        "that is SGD's fixed part. With Adam it is 16 bytes for each parameter.": _whole_batches(_fixed(8)),
+        "one part of the fixed bytes is missing: parameters, gradients, and two states are four.": _whole_batches(
+            _fixed(12)
+        ),
+        "that takes three times SGD's fixed part. Adam's is 16 bytes for each parameter.": _whole_batches(_fixed(24)),
+        "the biases are missing, one for each output.": _whole_batches(
+            lambda sizes: 16 * sum(a * b for a, b in pairwise(sizes))
+        ),
+        "one sample has a label too, 8 bytes.": _whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes)),
+    },
+    crashes={"ellipsis": "It calls one of your functions that is still empty: exercises 2 and 3 first."},
+)
+def crossover_batch(sizes):
+    """The sizes of an MLP in; the smallest B whose batch and activations reach parameters, gradients, Adam's state."""
+    return _whole_batches(_fixed(16))[1](sizes)
+
+
+oom_numbers = Question(
+    "context, missing",
+    (256, 512),
+    "so the advice about fragmentation would not have helped.",
+    {
+        "Right, but in GiB. The task asks for MiB: times 1,024.": (0.25, 0.5),
+        "context: what is unallocated belongs to PyTorch too. Take off those 256 MiB as well.": (512, 512),
+        "missing: the 256 MiB that are unallocated would help as well, if they were one piece.": (256, 768),
+        "missing: how much too little there is, so a number above 0.": (256, -512),
+        "1 GiB is 1,024 MiB, not 1,000.": (244, 494),
+        "The right numbers in the wrong order: context first, then missing.": (512, 256),
+        "context: 1.00 GiB is free, so nobody uses it. Start from the 14.50 GiB of this process.": (1024, 512),
+    },
+    "Each is one number of the text less two others; in MiB, with 1,024 MiB to a GiB.",
+    "(context, missing) in MiB, read from the out-of-memory text of the lesson.",
+)
+
+
+def _batches(count: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    return [(normal(16, 1, 8, 8, seed=seed + n), torch.arange(16) % 10) for n in range(count)]
+
+
+with seeded(0):  # deep enough that kept activations outweigh the rest
+    _HIDDEN = [layer for _ in range(5) for layer in (nn.Linear(64, 64), nn.ReLU())]
+    _DEEP = nn.Sequential(nn.Flatten(), *_HIDDEN, nn.Linear(64, 10))
+
+
+def _losses(model, batches):
+    with torch.no_grad():
+        return [F.cross_entropy(model(images), labels).item() for images, labels in batches]
+
+
+def _peak(work, count: int) -> int:
+    """Bytes at the peak with so many batches."""
+    batches = _batches(count)
+
+    def watched() -> int:
+        with watch() as live:
+            work(_DEEP, batches)
+        return live.peak
+
+    return attempt(watched).result or 0
+
+
+def _needs_one_batch(tried: Tried) -> str | None:
+    if isinstance(tried.got, Tensor):
+        return "the result is a tensor" + (
+            " and still holds the graph behind it. Use .item() and torch.no_grad()."
+            if tried.got.requires_grad
+            else ". .item() makes a plain number of it."
+        )
+    if abs(tried.got - tried.want) > 1e-5:
+        return None
+    one, six = _peak(tried.answer, 1), _peak(tried.answer, 6)
+    if six > 1.2 * one:
+        return (
+            f"the number is right, but 1 batch needs {one:,} bytes at the peak and 6 batches {six:,}. Something of "
+            "the old batch lives on: a graph (use torch.no_grad()), or a list of tensors."
+        )
+    if one > 1.2 * _peak(mean_loss.right, 1):
+        return "the number is right, but activations are kept for a backward() that never comes: torch.no_grad()."
+    return None
+
+
+@exercise(
+    cases=[(_DEEP, _batches(count, 10 * count)) for count in (3, 1, 5)],
+    praise="however many batches, the memory of one.",
+    slips={
+        "that is the sum. Divide by how many batches there are.": lambda *given: sum(_losses(*given)),
+        "that is the last batch's loss. Add all up.": lambda *given: _losses(*given)[-1],
+        "that is the first batch's loss, divided. Does return stand inside the loop?": lambda *given: (
+            _losses(*given)[0] / len(given[1])
+        ),
+        "that is the first batch's loss. Does return stand inside the loop?": lambda *given: _losses(*given)[0],
+        "cross_entropy is a mean already: divide by the number of batches.": lambda model, batches: (
+            sum(_losses(model, batches)) / sum(len(labels) for _, labels in batches)
+        ),
+    },
+    crashes={
+        "does not require grad": "Nobody trains here: leave backward() out.",
+        "second time": "Nobody trains here: leave backward() out.",
+        "must be tuple": "Each element of batches is a pair: for images, labels in batches.",
+    },
+    coach=_needs_one_batch,
+)
+def mean_loss(model, batches):
+    """A model and batches in; the mean loss as a number out, with one batch's memory at most."""
+    total = 0.0
+    with torch.no_grad():
+        for images, labels in batches:
+            total += F.cross_entropy(model(images), labels).item()
+    return total / len(batches)

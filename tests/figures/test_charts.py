@@ -1,0 +1,65 @@
+"""Lines in axes: what is drawn, and what is refused."""
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tools import problem
+
+from helpers import figures
+
+LINE = {1: 1.0, 64: 20.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None, 3, [LINE], {}, {"MLP": {}}, {"MLP": None}, {"MLP": [1.0]}, {"MLP": {1: 0.0}}, {"MLP": {1: -2}},
+        {"MLP": {1: float("nan")}}, {"MLP": {1: "fast"}}, {"MLP": {0: 1.0}}, {"MLP": {1.5: 1.0}},
+        dict.fromkeys("abcde", LINE),  # the fifth was once left out
+    ],
+)  # fmt: skip
+def test_speed_up_refuses(wrong):
+    assert "give" in (said := problem(lambda: figures.speed_up(wrong)).lower()) or "allowed" in said
+
+
+def test_speed_up_draws_every_line_that_it_takes():
+    picture = figures.speed_up(dict.fromkeys("abcd", LINE))
+    (axis,) = picture.figure.axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list("abcd")
+    assert len({(line.get_marker(), line.get_linestyle(), line.get_color()) for line in axis.lines[:4]}) == 4
+    assert all(f"{name}: 20.0 times at B = 64" in picture.sentence for name in "abcd")
+
+
+def curves(lines=None, x="step", y="KiB", sentence="Two leaks.", **settings):
+    return figures.curves({"leak": {1: 4.0, 2: 8.0}, "none": {1: 0.0, 2: 0.0}} if lines is None else lines,
+                          x, y, sentence, **settings)  # fmt: skip
+
+
+def test_curves_have_names_marks_and_their_sentence():
+    picture = curves({"ResNet-18": {1: 200.0, 8: 300.0, 64: 1500.0}}, log="xy", marks={"crossover 9": 9})
+    (axis,) = picture.figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel(), picture.sentence) == ("step", "KiB", "Two leaks.")
+    assert [text.get_text() for text in axis.texts] == ["crossover 9"]
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "8", "64"]
+
+
+@pytest.mark.parametrize("picture", [curves(), curves(log="x"), figures.speed_up({"MLP": LINE, "CNN": LINE})])
+def test_charts_have_the_width_of_all_pictures_and_nothing_is_cut(picture):
+    assert round(picture.figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
+    renderer, edge = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
+    picture.png()
+    (axis,) = picture.figure.axes
+    box = axis.get_tightbbox(renderer)
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lines": {"a": {1: 0.0}}, "log": "y"}, {"lines": {"a": {0: 1.0}}, "log": "x"}, {"log": "z"}, {"log": None},
+        {"marks": {"B": "9"}}, {"marks": 9}, {"marks": {"B": 0}, "log": "x"}, {"x": 3}, {"sentence": None},
+        {"lines": {"a": {"B": 1.0}}}, {"lines": {}},
+    ],
+)  # fmt: skip
+def test_curves_refuse(wrong):
+    assert "give" in (said := problem(lambda: curves(**wrong)).lower()) or "allowed" in said
