@@ -29,6 +29,13 @@ from helpers.problems import Problem
 
 LAB_SETTINGS = Path(__file__).resolve().parent / "lab_settings"
 VERSION = rf'"{environment.COURSE}":\s*"(\w+)"'  # in the metadata of a copy
+#: Lessons as they were cut at first, which learners have in their folders: where the sections of each stand now.
+MOVED = {
+    "01_batch_dimension": {"01_batch_dimension": "1 to 4", "02_working_in_batches": "5 to 7"},
+    "02_image_tensors": {"06_no_batch_in_the_model": "1", "03_image_tensors": "2, 3", "04_where_numbers_lie": "4"},
+    "03_flatten_and_mlp": {"05_flatten_and_mlp": "1 to 4", "06_no_batch_in_the_model": "5, 6"},
+    "04_gpu_memory": {"07_where_memory_goes": "1 to 5", "08_the_peak": "5 to 9"},
+}
 
 
 def without_outputs(lesson: Path) -> str:
@@ -130,6 +137,19 @@ def copy_lessons(source: Path, work: Path) -> Copies:
             if has_newer_version(text, work / name):
                 copies.outdated.append(name)
     return copies
+
+
+def where_subjects_went(copies: Copies, work: Path) -> Iterator[str]:
+    """A sentence for each lesson of the first cut in ``work``, when a lesson that holds its subjects now comes to it."""
+    for old, parts in MOVED.items():
+        name = f"{old}.ipynb"
+        is_new = (
+            name in copies.copied or name in copies.kept and name not in copies.outdated and version_of(work / name)
+        )
+        came = {f"{part}.ipynb" for part in parts if part != old} & set(copies.copied)
+        if came and not is_new and (work / name).is_file():
+            now = ", ".join(f"{part} (section {sections})" for part, sections in parts.items())
+            yield f"Your {old} stays as it is. Its subjects stand now in {now}."
 
 
 def lesson_named(wanted: str, source: Path) -> str:
@@ -259,6 +279,8 @@ def open_course(chosen: argparse.Namespace) -> int:
     for what, names in (("Copied into", copies.copied), ("Kept as they were in", copies.kept)):
         if names:
             print(f"{what} {work}: {', '.join(names)}")
+    for sentence in where_subjects_went(copies, work):
+        print(sentence)
     for name in [name for name in copies.outdated if name != again]:
         print(f"Lesson {name[:2]} has a newer version; `course --fresh {name[:2]}` puts it beside yours.")
     for problem in copies.damaged:

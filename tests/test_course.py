@@ -287,6 +287,37 @@ def test_new_version_of_a_lesson_is_announced_until_it_is_there(started, lessons
     assert mine.read_bytes() == edited
 
 
+def test_subjects_of_the_first_cut_are_found_again_and_said_once(started, lessons, work, capsys):
+    def said():
+        assert course.main(["--no-browser"]) == 0
+        return re.findall(r"Your (\w+) stays as it is\. Its subjects stand now in (.+)\.", capsys.readouterr().out)
+
+    work.mkdir()
+    for name in ("01_batch_dimension", "02_image_tensors", "04_gpu_memory"):  # of old, without a version
+        (work / f"{name}.ipynb").write_text(json.dumps(notebook("my answer")))
+    assert said() == []  # nothing new has come
+    for name in ("02_working_in_batches", "03_image_tensors", "07_where_memory_goes"):
+        (lessons / f"{name}.ipynb").write_text(json.dumps(notebook()))
+    first = dict(said())
+    assert list(first) == ["01_batch_dimension", "02_image_tensors", "04_gpu_memory"]
+    assert first["01_batch_dimension"] == "01_batch_dimension (section 1 to 4), 02_working_in_batches (section 5 to 7)"
+    assert said() == []
+    assert "my answer" in (work / "02_image_tensors.ipynb").read_text()
+
+
+def test_who_begins_with_the_new_cut_hears_nothing_of_the_old(started, lessons, work, capsys):
+    (lessons / "02_working_in_batches.ipynb").write_text(json.dumps(notebook()))
+    for again in ("nothing", "02_working_in_batches.ipynb"):
+        (work / again).unlink(missing_ok=True)  # a lesson that was thrown away comes back
+        assert course.main(["--no-browser"]) == 0
+        assert "subjects" not in capsys.readouterr().out
+
+
+def test_every_place_that_is_named_for_old_subjects_is_a_lesson():
+    there = {name.removesuffix(".ipynb") for name in folders.lesson_names(ROOT / "notebooks")}
+    assert {part for parts in course.MOVED.values() for part in parts} <= there
+
+
 @pytest.mark.parametrize("kind", ["old copy", "no notebook", "folder", "dangling link", "pipe"])
 def test_copy_without_a_version_is_not_called_old(kind, started, work, capsys):
     mine = work / "01_batch_dimension.ipynb"
