@@ -140,14 +140,12 @@ def copy_lessons(source: Path, work: Path) -> Copies:
 
 
 def where_subjects_went(copies: Copies, work: Path) -> Iterator[str]:
-    """A sentence for each lesson of the first cut in ``work``, when a lesson that holds its subjects now comes to it."""
+    """A sentence for each lesson of the first cut in ``work``, when a lesson that holds its subjects now comes."""
     for old, parts in MOVED.items():
         name = f"{old}.ipynb"
-        is_new = (
-            name in copies.copied or name in copies.kept and name not in copies.outdated and version_of(work / name)
-        )
+        is_today = name in copies.kept and name not in copies.outdated and version_of(work / name)
         came = {f"{part}.ipynb" for part in parts if part != old} & set(copies.copied)
-        if came and not is_new and (work / name).is_file():
+        if came and name not in copies.copied and not is_today and (work / name).is_file():
             now = ", ".join(f"{part} (section {sections})" for part, sections in parts.items())
             yield f"Your {old} stays as it is. Its subjects stand now in {now}."
 

@@ -209,6 +209,8 @@ VALID = {
     "figures.layout_picture": lambda: {"layout": layout.layout(pixels()[0], "image")},
     "figures.walk_picture": lambda: {"walk": layout.walk((2, 3, 4, 5), (0, 0, 0, 0))},
     "figures.shape_flow_picture": lambda: {"flow": shape_flow.shape_flow(pixels(), 16)},
+    "figures.bars": lambda: {"sizes": {"a photograph": 921_600}, "sentence": "One."},
+    "figures.read_error": lambda: {"text": "got (3, 4)", "parts": {"(3, 4)": "the shape"}},
     "figures.curves": lambda: {"lines": {"MLP": {1: 1.0, 2: 1.5}}, "x": "batch size B", "y": "MiB", "sentence": "One."},
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
     "figures.memory_bar": lambda: {"trace": traced()},

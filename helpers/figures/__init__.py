@@ -4,9 +4,11 @@ A room for each record, named like it: `draw` gives the shapes of its drawing (s
 live panel and `paper` with Matplotlib for a picture.
 """
 
+from helpers.figures.bars import bars
 from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Picture
 from helpers.figures.batch import batch_picture
 from helpers.figures.charts import curves, speed_up
+from helpers.figures.error_text import read_error
 from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.layout import layout_picture, walk_picture
 from helpers.figures.shape_flow import shape_flow_picture

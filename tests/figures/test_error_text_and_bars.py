@@ -1,0 +1,64 @@
+"""An error's text part by part, and sizes as bars."""
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tools import problem
+
+from helpers import figures
+
+TEXT = (
+    "CUDA out of memory. Tried to allocate 1.75 GiB. GPU 0 has a total capacity of 15.50 GiB of which 1.00 GiB is left."
+)
+PARTS = {"1.75 GiB": "what was asked for", "15.50 GiB": "the whole GPU", "1.00 GiB": "what nobody has"}
+SIZES = {"one photograph, uint8": 921_600, "one photograph, float32": 3_686_400, "none": 0}
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [figures.read_error(TEXT, PARTS), figures.bars(SIZES, "More bytes."), figures.bars({"x" * 32: 1}, "One.")],
+)  # fmt: skip
+def test_nothing_is_cut_and_no_text_lies_on_another(picture):
+    renderer, edge = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
+    boxes = [text.get_window_extent(renderer) for text in picture.figure.axes[0].texts]
+    for place, box in enumerate(boxes):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+def test_each_part_of_an_error_stands_in_its_frame():
+    picture = figures.read_error(TEXT, PARTS)
+    renderer = FigureCanvasAgg(picture.figure).get_renderer()
+    (axis,) = picture.figure.axes
+    line = next(text for text in axis.texts if "1.75\u00a0GiB" in text.get_text() and "Tried" in text.get_text())
+    before, end = line.get_text().index("1.75\u00a0GiB"), len(line.get_text())
+    extent = line.get_window_extent(renderer)
+    letter = extent.width / end
+    frame = axis.patches[1].get_window_extent(renderer)
+    assert frame.x0 == pytest.approx(extent.x0 + letter * before, abs=4)
+    assert frame.x1 == pytest.approx(extent.x0 + letter * (before + 8), abs=4)
+    assert "15.50 GiB: the whole GPU" in picture.sentence
+
+
+def test_bars_are_as_long_as_their_sizes():
+    (axis,) = figures.bars(SIZES, "Four times as many bytes.").figure.axes
+    one, four, none = (patch.get_extents().width for patch in axis.patches)
+    assert four / one == pytest.approx(4) and none < one / 20
+    assert [text.get_text() for text in axis.texts[1::2]] == ["0.88 MiB", "3.52 MiB", "0 bytes"]
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [("", PARTS), (3, PARTS), (TEXT, {}), (TEXT, None), (TEXT, {"2.00 GiB": "not there"}), (TEXT, {"": "nothing"}),
+     (TEXT, {"1.75 GiB": 3}), ("x" * 401, {"x": "much"}), (TEXT, {str(n): "many" for n in range(7)})],
+)  # fmt: skip
+def test_errors_that_cannot_be_read_are_refused(text, parts):
+    said = problem(lambda: figures.read_error(text, parts))
+    assert "give" in said or "allowed" in said
+
+
+@pytest.mark.parametrize(
+    "sizes", [{}, None, {"a": 0}, {"a": -1}, {"a": 1.5}, {"": 1}, {"x" * 33: 1}, {n: 1 for n in range(11)}]
+)
+def test_bars_refuse_what_is_no_size(sizes):
+    said = problem(lambda: figures.bars(sizes, "None."))
+    assert "give" in said or "allowed" in said
