@@ -21,8 +21,8 @@ def bars(sizes: Mapping[str, int], sentence: str) -> Picture:
     counted = {str(name): whole_number(f"the size of {name!s:.40}", size, 0) for name, size in sizes.items()}
     if not 1 <= len(counted) <= 10 or not any(counted.values()):
         raise Problem(f"{len(counted)} sizes; give 1 to 10, of which one is above 0.")
-    if long := [name for name in counted if not 0 < len(name) <= 32]:
-        raise Problem(f"the name {long[0][:50]!r} has {len(long[0])} letters; allowed are 1 to 32.")
+    if long := [name for name in counted if not 0 < len(name) <= 28]:
+        raise Problem(f"the name {long[0][:50]!r} has {len(long[0])} letters; allowed are 1 to 28.")
     shapes: list[Shape] = []
     for row, (name, size) in enumerate(counted.items()):
         feet, wide = 24 + _ROW * row, max(_LONGEST * size / max(counted.values()), 1.5)

@@ -30,9 +30,7 @@ def read_error(text: str, parts: Mapping[str, str]) -> Picture:
     for number, (part, what) in enumerate(parts.items(), start=1):
         places = [(row, line.index(_whole(part))) for row, line in enumerate(rows) if part and _whole(part) in line]
         if not places:
-            raise Problem(
-                f"{shown(part)} does not stand in the text, or not on one line; give a piece of it as it is written there."
-            )
+            raise Problem(f"{shown(part)} does not stand in the text; give a short piece of it, as it is there.")
         row, column = places[0]
         left, top = 16 + _WIDE * column, 12 + _ROW * row
         numbered += [box(left - 2, top, _WIDE * len(part) + 4, 22, fill=_LIGHT)]
