@@ -187,7 +187,7 @@ def test_A7_a_photograph_goes_through_the_recipe_too(trained):
             trained(raw.mean(0)[None, None])  # without Resize
 
 
-# ---------------------------------------------------------------------------------------------------- lesson 02
+# ---------------------------------------------------------------------------------------------------- lessons 03, 04
 
 
 def small_cnn() -> nn.Sequential:

@@ -85,7 +85,7 @@ def test_loading_a_whole_model_is_refused(tmp_path):
     raised(pickle.UnpicklingError, "Weights only load failed", lambda: torch.load(tmp_path / "model.pth"))
 
 
-# ---------------------------------------------------------------------------------------------------- lesson 02
+# ---------------------------------------------------------------------------------------------------- lessons 03, 04
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (8, 3, 32, 32)])

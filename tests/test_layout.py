@@ -1,4 +1,4 @@
-"""The records behind the two panels of lesson 02."""
+"""The records behind the two panels of lessons 03 and 04."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The drawings of lesson 02: what one operation makes of an image, and one number's place in memory."""
+"""The drawings of lessons 03 and 04: what one operation makes of an image, and one number's place in memory."""
 
 from math import prod
 

@@ -1,4 +1,4 @@
-"""The drawings of lesson 04: what the peak of a training step consists of, and how the step gets there."""
+"""The drawings of lessons 07 and 08: what the peak of a training step consists of, and how the step gets there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The two panels of lesson 02: the layout lab and the stride walk."""
+"""The two panels of lessons 03 and 04: the layout lab and the stride walk."""
 
 import numpy as np
 import torch

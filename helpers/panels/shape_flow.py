@@ -1,4 +1,4 @@
-"""The shape flow panel of lesson 03."""
+"""The shape flow panel of lesson 05."""
 
 from helpers import data, figures
 from helpers.panels.core import LARGEST_B, Panel, choice, number

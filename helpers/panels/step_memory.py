@@ -1,4 +1,4 @@
-"""The two panels of lesson 04: the memory bar and the timeline of one training step."""
+"""The two panels of lessons 07 and 08: the memory bar and the timeline of one training step."""
 
 from collections.abc import Mapping
 

@@ -228,7 +228,7 @@ def test_set_does_not_wait_and_ends_the_waiting():
     assert asyncio.run(both()).computed == [1, 7]
 
 
-# ---------------------------------------------------------------------------------------------------- lesson 02
+# ---------------------------------------------------------------------------------------------------- lessons 03, 04
 
 
 def test_layout_lab_opens_on_a_picture_and_offers_every_operation():
@@ -253,7 +253,7 @@ def test_stride_walk_refuses(values):
         walk.set(**values)
 
 
-# ---------------------------------------------------------------------------------------------------- lesson 04
+# ---------------------------------------------------------------------------------------------------- lessons 07, 08
 
 MEMORY_PANELS = (panels.MemoryBar, panels.StepTimeline)
 DIGITS = {"model": "digits MLP", "batch_size": 64, "width": 256, "depth": 1, "optimizer": "adam", "precision": "fp32"}
