@@ -130,6 +130,11 @@ def test_lesson_fits_a_class_hour_and_says_its_minutes(path):
     assert lessons.stated_minutes(lesson) == round(lessons.minutes(lesson) / 5) * 5 <= 60
 
 
+def test_readme_says_the_same_minutes(path):
+    row = re.search(rf"^\| {path.name[:2]} .+? \| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert int(row[1]) == lessons.stated_minutes(lessons.read(path))
+
+
 def test_code_cells_keep_their_limits(path):
     for cell in lessons.code_cells(lessons.read(path)):
         lines = [line for line in cell.source.splitlines() if line.strip()]
