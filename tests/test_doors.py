@@ -208,6 +208,7 @@ VALID = {
     "figures.batch_picture": lambda: {"facts": batch.batch_facts(pixels(), network(), 2)},
     "figures.layout_picture": lambda: {"layout": layout.layout(pixels()[0], "image")},
     "figures.walk_picture": lambda: {"walk": layout.walk((2, 3, 4, 5), (0, 0, 0, 0))},
+    "figures.memory_row": lambda: {"tensors": {"x": torch.arange(6)}},
     "figures.shape_flow_picture": lambda: {"flow": shape_flow.shape_flow(pixels(), 16)},
     "figures.bars": lambda: {"sizes": {"a photograph": 921_600}, "sentence": "One."},
     "figures.read_error": lambda: {"text": "got (3, 4)", "parts": {"(3, 4)": "the shape"}},

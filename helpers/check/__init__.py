@@ -4,7 +4,7 @@ from helpers.check.lesson_00 import bytes_of, odd_entry, photo_bytes, to_mib
 from helpers.check.lesson_01 import grey_batch, rows_independent, to_batch
 from helpers.check.lesson_02 import dataset_mean, normalise, predict_one
 from helpers.check.lesson_03 import bgr_to_rgb, brighten, denormalise, to_display, to_model
-from helpers.check.lesson_04 import offset_of
+from helpers.check.lesson_04 import cut_out, offset_of, shares_memory, strides_of
 from helpers.check.lesson_05 import build_mlp, flatten_batch, mlp_parameters
 from helpers.check.lesson_06 import inputs_needed, takes_any_batch
 from helpers.check.lesson_07 import fixed_bytes, kept_per_sample, model_bytes

@@ -43,6 +43,17 @@ def swapped_in_place(picture):
     return picture
 
 
+def blackened_in_place(image, top, left, size):
+    image[:, top : top + size, left : left + size] = 0
+    return image
+
+
+def written_and_looked(a, b):
+    before = b.clone()
+    a += 1
+    return not torch.equal(before, b)
+
+
 def logits(model, image):
     with torch.no_grad():
         return model.eval()(image.float() / 255)
@@ -143,7 +154,28 @@ WRONG = {
     "denormalise": {
         "C on axis 1 of four": lambda batch, mean, std: batch * std.view(-1, 1, 1, 1) + mean.view(-1, 1, 1, 1),
     },
+    "cut_out": {
+        "changed the tensor": blackened_in_place,
+        "A tensor copies itself with clone()": lambda image, top, left, size: blackened_in_place(image.copy(), 0, 0, 1),
+        "returned NumPy array": lambda image, *where: blackened_in_place(image.clone(), *where).numpy(),
+        "the dtype is float32": lambda image, *where: blackened_in_place(image.float(), *where),
+        "an assignment to x[...]": lambda image, *where: blackened_in_place(image[:], *where),
+        "got shape (1, 3, 12, 12)": lambda image, *where: blackened_in_place(image.clone(), *where)[None],
+    },
     "offset_of": {"not enough values to unpack": four_axes},
+    "strides_of": {
+        "returned [60, 20, 5, 1], expected (60, 20, 5, 1)": lambda shape: [prod(shape[n + 1 :]) for n in range(4)],
+        "not enough values to unpack": lambda shape: (lambda b, c, h, w: (c * h * w, h * w, w, 1))(*shape),
+        "got (60, 60, 60, 60)": lambda shape: (prod(shape[1:]),) * len(shape),
+        "returned int 120": lambda shape: prod(shape),
+    },
+    "shares_memory": {
+        "changed the tensor": written_and_looked,
+        "equal numbers may lie in two places": lambda a, b: bool((a == b).all()),
+        "expected True or False": lambda a, b: a.untyped_storage(),
+        "without being one object": lambda a, b: a._base is b,
+        "Shapes do not tell it": lambda a, b: a.dtype == b.dtype,
+    },
     "flatten_batch": {
         "reshape copies where it must": lambda x: x.view(len(x), -1),
         "-1 lets PyTorch work one out": lambda x: x.reshape(32, 784),

@@ -13,7 +13,7 @@ from tools import problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, paper, shapes, svg
+from helpers.figures import batch, cells, paper, shapes, svg
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
@@ -25,6 +25,14 @@ from helpers.units import readable
 
 DIGITS, COLOURS = data.digits().images, data.colours().images
 PHOTO = torch.arange(3 * 75 * 64).view(3, 75, 64).to(torch.uint8)
+
+ROW = torch.arange(12) - 99_999
+LARGEST_ROWS = {
+    "a name of 20 letters": ROW,
+    "permuted": ROW.view(1, 1, 3, 4).permute(3, 2, 1, 0),
+    "expanded": ROW[:1].expand(24),
+    "copied": ROW[2:5].clone(),
+}
 
 
 def with_workspace() -> StepMemory:
@@ -42,6 +50,8 @@ DRAWINGS = {
     "walk": lambda: layouts.draw_walk(walk((2, 3, 4, 5), (1, 2, 3, 4))),
     "walk, channels last": lambda: layouts.draw_walk(walk((2, 3, 4, 5), (0, 1, 0, 0), "channels_last")),
     "largest walk": lambda: layouts.draw_walk(walk((2, 1, 6, 20), (1, 0, 5, 19))),
+    "row of one number": lambda: cells.draw({"x": torch.zeros(1)}),
+    "largest rows": lambda: cells.draw(LARGEST_ROWS),
     "flow": lambda: flows.draw(shape_flow(DIGITS[:64], 784)),
     "largest flow": lambda: flows.draw(shape_flow(COLOURS[:256], 3072, 512)),
     "failing flow": lambda: flows.draw(shape_flow(COLOURS[:256], 4096, 512)),
