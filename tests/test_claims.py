@@ -250,7 +250,9 @@ def test_B4_orders_of_axes_views_and_copies():
     assert torch.equal(image.movedim(0, -1), hwc)
     scrambled = image.reshape(5, 7, 3)
     assert scrambled.shape == hwc.shape and not torch.equal(scrambled, hwc)
-    assert hwc.data_ptr() == image.data_ptr() and hwc.reshape(-1).data_ptr() != image.data_ptr()
+    for view in (hwc, image.movedim(0, -1), np.transpose(image.numpy(), (1, 2, 0)), image[1:, :, ::2]):
+        assert np.shares_memory(view, image)
+    assert not np.shares_memory(hwc.reshape(-1), image)
     Figure().subplots().imshow(hwc)
     with pytest.raises(TypeError):
         Figure().subplots().imshow(image)
@@ -258,6 +260,9 @@ def test_B4_orders_of_axes_views_and_copies():
     other = batch.to(memory_format=torch.channels_last)
     assert other.shape == batch.shape and torch.equal(other, batch)
     assert other.stride() == (192, 1, 24, 3) != batch.stride()
+    assert not np.shares_memory(other, batch)
+    row = torch.empty(0).set_(other.untyped_storage())  # all numbers in the order in which they lie
+    assert torch.equal(row, batch.permute(0, 2, 3, 1).flatten())
     conv = nn.Conv2d(3, 4, 3)
     assert torch.allclose(conv(batch), conv(other), atol=1e-5)
     with pytest.raises(RuntimeError, match="to have 3 channels, but got 8 channels"):

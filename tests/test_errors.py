@@ -122,6 +122,11 @@ def test_view_of_a_permuted_tensor():
     raised(RuntimeError, text, lambda: torch.rand(2, 3, 4).permute(1, 2, 0).view(-1))
 
 
+def test_writing_into_rows_that_are_one_row_in_memory():
+    text = "more than one element of the written-to tensor refers to a single memory location"
+    raised(RuntimeError, text, lambda: torch.zeros(1, 3).expand(4, 3).add_(1))
+
+
 def test_no_flatten_before_linear():
     text = "mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128)"
     raised(RuntimeError, text, lambda: nn.Linear(784, 128)(torch.rand(64, 1, 28, 28)))
