@@ -205,6 +205,8 @@ VALID = {
     "figures.tiles": lambda: {"images": pixels(), "columns": 2, "rows": 1},
     "figures.tile_grid": lambda: {"batch_size": 8},
     "figures.image_row": lambda: {"images": pixels(), "titles": ("a", "b"), "sentence": "Two."},
+    "figures.imshow_row": lambda: {"arrays": {"plane": pixels()[0, 0]}, "sentence": "One."},
+    "figures.order_picture": lambda: {"height": 2, "width": 4},
     "figures.batch_picture": lambda: {"facts": batch.batch_facts(pixels(), network(), 2)},
     "figures.layout_picture": lambda: {"layout": layout.layout(pixels()[0], "image")},
     "figures.walk_picture": lambda: {"walk": layout.walk((2, 3, 4, 5), (0, 0, 0, 0))},

@@ -13,4 +13,5 @@ from helpers.figures.error_text import read_error
 from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.layout import layout_picture, walk_picture
 from helpers.figures.shape_flow import shape_flow_picture
+from helpers.figures.shown import imshow_row, order_picture
 from helpers.figures.step_memory import memory_bar, step_timeline

@@ -60,12 +60,12 @@ def _shown(layout: Layout) -> list[Shape]:
     if layout.imshow_error:
         frame = box(3, 31, _SIDE - 2, _SIDE - 2, edge=ERROR, line=3)
         return [frame, Text(18, 64, "an error:", bold=True, colour=ERROR), *lines(18, 96, layout.imshow_error, 27)]
-    pixels = _as_imshow_does(layout.result.numpy(force=True))
+    pixels = as_imshow_does(layout.result.numpy(force=True))
     height, width = (_SIDE * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
     return [Image(2 + (_SIDE - width) / 2, 30 + (_SIDE - height) / 2, width, height, Pixels(pixels))]
 
 
-def _as_imshow_does(values: np.ndarray) -> np.ndarray:
+def as_imshow_does(values: np.ndarray) -> np.ndarray:
     """Values (H, W, 1, 3 or 4) as RGB pixels: one number becomes a colour; of several, what is out of range is cut."""
     if values.shape[2] == 1:
         return ScalarMappable().to_rgba(values[..., 0], bytes=True)[..., :3]

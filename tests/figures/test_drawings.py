@@ -13,7 +13,7 @@ from tools import problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, cells, paper, shapes, svg
+from helpers.figures import batch, cells, paper, shapes, shown, svg
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
@@ -52,6 +52,10 @@ DRAWINGS = {
     "largest walk": lambda: layouts.draw_walk(walk((2, 1, 6, 20), (1, 0, 5, 19))),
     "row of one number": lambda: cells.draw({"x": torch.zeros(1)}),
     "largest rows": lambda: cells.draw(LARGEST_ROWS),
+    "largest order": lambda: shown.draw_order(2, 4, "image.reshape(H, W, C)"),
+    "smallest order": lambda: shown.draw_order(1, 2),
+    "row of four": lambda: shown.draw_row({"x" * (20 + n % 2): COLOURS[n, 0] for n in range(4)}, "Four."),
+    "row of one": lambda: shown.draw_row({"wide": torch.rand(1, 9)}, "One."),
     "flow": lambda: flows.draw(shape_flow(DIGITS[:64], 784)),
     "largest flow": lambda: flows.draw(shape_flow(COLOURS[:256], 3072, 512)),
     "failing flow": lambda: flows.draw(shape_flow(COLOURS[:256], 4096, 512)),
