@@ -232,6 +232,7 @@ def test_B2_grey_pixels_are_uint8_and_become_floats_in_0_to_1(digits):
     assert torch.allclose(scaled, ToTensor()(picture))
     assert torch.allclose(scaled * 255, forgotten)
     assert scaled.min() >= 0 and 0.5 < scaled.max() <= 1 < forgotten.max()
+    assert torch.equal(image.float(), forgotten) and torch.allclose(image.float() / 255, scaled)
 
 
 def test_B3_colour_images_are_three_planes_in_the_order_rgb():
@@ -241,6 +242,20 @@ def test_B3_colour_images_are_three_planes_in_the_order_rgb():
     sky = colours.images[colours.labels == colours.classes.index("backdrop")].float().mean((0, 2, 3))
     assert sky.argmax() == 2  # the blue backdrop is blue in the last plane
     assert sky.flip(0).argmax() == 0  # read as BGR it would be red
+
+
+def test_B4_imshow_and_layers_want_an_order_and_numpy_none():
+    photo = np.array(Image.open(data.photograph_path()))
+    img = np.transpose(photo, (2, 0, 1))  # NumPy takes both
+    assert (photo.shape, img.shape) == ((600, 512, 3), (3, 600, 512))
+    shown = Figure().subplots().imshow(np.transpose(img, (1, 2, 0)))
+    assert np.array_equal(shown.get_array(), photo)
+    for allowed in (photo[..., 0], photo[..., :1]):
+        Figure().subplots().imshow(allowed)
+    with pytest.raises(TypeError):
+        Figure().subplots().imshow(img)
+    aside = np.transpose(img, (2, 1, 0))  # turned by a quarter and mirrored
+    assert aside.shape == (512, 600, 3) and np.array_equal(np.rot90(aside)[::-1], photo)
 
 
 def test_B4_orders_of_axes_views_and_copies():

@@ -98,6 +98,17 @@ def test_imshow_of_a_tensor_that_requires_grad():
     raised(RuntimeError, text, lambda: Figure().subplots().imshow(torch.rand(28, 28, requires_grad=True)))
 
 
+def test_numpy_of_a_tensor_that_is_not_on_the_cpu():
+    text = "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+    raised(TypeError, text, lambda: torch.rand(3, 4, 4, device="meta", requires_grad=True).numpy())
+
+
+def test_a_picture_turned_round_into_a_tensor():
+    text = "At least one stride in the given numpy array is negative"
+    raised(ValueError, text, lambda: torch.from_numpy(np.zeros((4, 4, 3), np.uint8)[..., ::-1]))
+    assert torch.from_numpy(np.zeros((4, 4, 3), np.uint8)[..., ::-1].copy()).shape == (4, 4, 3)
+
+
 def test_channels_last_into_conv():
     text = "expected input[1, 28, 28, 3] to have 3 channels, but got 28 channels instead"
     raised(RuntimeError, text, lambda: nn.Conv2d(3, 8, 3)(torch.rand(1, 28, 28, 3)))

@@ -31,7 +31,7 @@ from helpers.check.core import exercise, normal, picture, pixels
     },
     crashes={
         "axes don't match": "np.transpose takes the new order of all three axes in brackets: (1, 2, 0).",
-        "transpose() received": "torch's transpose swaps two axes; np.transpose and permute take the order of all.",
+        "transpose() received": "A tensor's transpose swaps two axes; np.transpose and permute take the order of all.",
     },
 )
 def to_display(image):

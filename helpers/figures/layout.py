@@ -44,7 +44,7 @@ def draw(layout: Layout) -> Drawing:
         ("code", layout.code),
         ("strides", str(layout.result.stride())),
         ("contiguous?", "yes" if layout.contiguous else "no"),
-        ("same memory?", "yes, a view" if layout.shares_memory else "no, a copy"),
+        ("same memory?", "yes, not copied" if layout.shares_memory else "no, a copy"),
     )
     shapes: list[Shape] = [Text(2, 18, "imshow shows"), *_shown(layout), Text(300, 18, "shape")]
     sizes = tuple(layout.result.shape)

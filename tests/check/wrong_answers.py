@@ -138,7 +138,11 @@ WRONG = {
         "argmax gives its place": lambda model, image: logits(model, image[None]).max().item(),
         ".item() makes a Python int": lambda model, image: logits(model, image[None]).argmax(),
     },
-    "to_display": {"the new order of all three axes": lambda image: np.transpose(image.numpy(), (1, 0))},
+    "to_display": {
+        "the new order of all three axes": lambda image: np.transpose(image.numpy(), (1, 0)),
+        "it is still a tensor": lambda image: np.transpose(image, (1, 2, 0)),
+        "np.transpose and permute take the order of all": lambda image: image.transpose(1, 2, 0),
+    },
     "to_model": {
         "torch.from_numpy makes a tensor": lambda photo: (np.transpose(photo, (2, 0, 1)) / 255).astype(np.float32),
         "a method of tensors": lambda photo: photo.permute(2, 0, 1),
