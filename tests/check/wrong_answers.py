@@ -148,7 +148,12 @@ WRONG = {
         "a method of tensors": lambda photo: photo.permute(2, 0, 1),
         "the dtype is float16, expected float32": lambda photo: channels_first(photo).half() / 255,
     },
-    "bgr_to_rgb": {"changed the NumPy array": swapped_in_place},
+    "bgr_to_rgb": {
+        "changed the NumPy array": swapped_in_place,
+        "torch.from_numpy refuses this array": lambda picture: picture[..., ::-1],
+        ".copy() at the end": lambda picture: np.flip(picture, 2),
+        "expected a NumPy array": lambda picture: torch.from_numpy(picture[..., ::-1].copy()),
+    },
     "brighten": {
         "changed the tensor": lambda image, more: image.add_(torch.tensor(more).to(torch.uint8)),
         ".clamp works on every number": lambda image, more: min(image.int() + more, 255),
