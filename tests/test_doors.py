@@ -117,6 +117,10 @@ def pixels() -> torch.Tensor:
     return torch.arange(2 * 16, dtype=torch.uint8).view(2, 1, 4, 4)
 
 
+def numbers() -> torch.Tensor:
+    return torch.arange(6).view(2, 3)
+
+
 def network() -> nn.Module:
     return models.mlp((1, 4, 4), 3, 2)
 
@@ -214,6 +218,10 @@ VALID = {
     "figures.shape_flow_picture": lambda: {"flow": shape_flow.shape_flow(pixels(), 16)},
     "figures.bars": lambda: {"sizes": {"a photograph": 921_600}, "sentence": "One."},
     "figures.read_error": lambda: {"text": "got (3, 4)", "parts": {"(3, 4)": "the shape"}},
+    "figures.entry_picture": lambda: {"a": numbers(), "b": numbers().T, "row": 0, "column": 1},
+    "figures.product_picture": lambda: {"left": (64, 784), "right": (784, 128)},
+    "figures.unroll_picture": lambda: {"image": data.digits().images[0]},
+    "figures.order_picture": lambda: {"image": numbers().reshape(3, 1, 2)},
     "figures.curves": lambda: {"lines": {"MLP": {1: 1.0, 2: 1.5}}, "x": "batch size B", "y": "MiB", "sentence": "One."},
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
     "figures.memory_bar": lambda: {"trace": traced()},

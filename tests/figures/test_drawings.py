@@ -13,7 +13,7 @@ from tools import problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, cells, paper, shapes, shown, svg
+from helpers.figures import batch, cells, flatten, paper, shapes, shown, svg
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
@@ -59,6 +59,21 @@ DRAWINGS = {
     "flow": lambda: flows.draw(shape_flow(DIGITS[:64], 784)),
     "largest flow": lambda: flows.draw(shape_flow(COLOURS[:256], 3072, 512)),
     "failing flow": lambda: flows.draw(shape_flow(COLOURS[:256], 4096, 512)),
+    "entry": lambda: flatten.draw_entry(torch.arange(6).view(2, 3), torch.arange(6).view(3, 2), 1, 0),
+    "largest entry": lambda: flatten.draw_entry(
+        torch.full((4, 4), 999), torch.tensor([[-99], [99]] * 2).repeat(1, 4), 3, 3
+    ),
+    "smallest entry": lambda: flatten.draw_entry(torch.ones(1, 1).long(), torch.ones(1, 1).long(), 0, 0),
+    "product": lambda: flatten.draw_product(("B", 784), (784, 128)),
+    "failing product": lambda: flatten.draw_product((1792, 28), (784, 128)),
+    "largest product": lambda: flatten.draw_product((9999, 9998), (9999, 9999)),
+    "smallest product": lambda: flatten.draw_product((1, 2), (2, 1)),
+    "unrolled": lambda: flatten.draw_unrolled(DIGITS[0]),
+    "largest unrolled": lambda: flatten.draw_unrolled(torch.zeros(1, 64, 64, dtype=torch.uint8)),
+    "smallest unrolled": lambda: flatten.draw_unrolled(torch.zeros(1, 16, 16, dtype=torch.uint8)),
+    "order": lambda: flatten.draw_order(torch.arange(12).view(3, 2, 2)),
+    "largest order": lambda: flatten.draw_order(torch.full((1, 3, 4), 999)),
+    "smallest order": lambda: flatten.draw_order(torch.full((1, 1, 1), -99)),
     "bar": lambda: steps.draw_bar(step_memory("digits MLP", 64, with_crossover=True)),
     "small bar": lambda: steps.draw_bar(step_memory("digits MLP", 1, 8, 1, "sgd", with_crossover=True)),
     "largest bar": lambda: steps.draw_bar(step_memory("ResNet-18", 8192, with_crossover=True)),
@@ -335,7 +350,7 @@ def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
 
 RECORDS = (
     figures.batch_picture, figures.layout_picture, figures.walk_picture, figures.shape_flow_picture,
-    figures.memory_bar, figures.step_timeline, figures.speed_up,
+    figures.memory_bar, figures.step_timeline, figures.speed_up, figures.unroll_picture, figures.order_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 
