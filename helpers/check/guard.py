@@ -23,6 +23,7 @@ _NUMBERS = {
     torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
     torch.float32, torch.float64, torch.complex64, torch.complex128,
 }  # fmt: skip
+_TORCH = os.path.dirname(torch.__file__)
 WAIT = 10.0  # seconds after which the check says what it waits for
 
 
@@ -151,8 +152,9 @@ def attempt(function: Callable, *arguments: object, waiting_for: str = "an answe
 
 
 def in_words(error: BaseException) -> str:
-    """The line of the learner's own code that failed (not the line inside a library) and the error's first line."""
+    """The line of the learner's own code that failed (not one inside PyTorch) and the error's first line."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
+    frames = [frame for frame in frames if not frame.filename.startswith(_TORCH)]  # a model may hold no line of theirs
     place = f" in its line {shorten(frames[0].line, 100)!r}" if frames and frames[0].line else ""
     try:
         text = shorten(str(error).strip().split("\n")[0].rstrip("."), 250)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.check.core import Tried, exercise, kind, normal
-from helpers.check.guard import attempt
+from helpers.check.guard import attempt, shorten
 
 
 @exercise(
@@ -31,7 +31,7 @@ from helpers.check.guard import attempt
         "samples were joined. Each of the B samples keeps its own row.": [
             lambda x: x.flatten(0, -2),
         ],
-        "the numbers are right, their order is not. Leave out permute, and leave the axes alone.": [
+        "the numbers are right, their order is not. Join the axes in the order in which they come.": [
             lambda x: x.movedim(1, -1).reshape(len(x), -1),
             lambda x: x.transpose(-1, -2).reshape(len(x), -1),
         ],
@@ -134,8 +134,21 @@ def _is_the_mlp(tried: Tried) -> str | None:
     return None
 
 
+def _other_layers(model: nn.Module) -> str | None:
+    """What else the model is made of, where it does what it should."""
+    if not isinstance(model, nn.Sequential):
+        return f"the result is a {shorten(type(model).__name__, 60)}. Put the four layers into an nn.Sequential."
+    names = [type(layer).__name__ for layer in model.modules() if not isinstance(layer, nn.Sequential)]
+    if names != ["Flatten", "Linear", "ReLU", "Linear"]:
+        return f"the layers are {shorten(', '.join(names), 200)}. The task asks for Flatten, Linear, ReLU, Linear."
+    return None
+
+
 def _coach_mlp(tried: Tried) -> str | None:
-    message = _runs(tried) or _is_the_mlp(tried)
+    if any(isinstance(layer, nn.LazyLinear) for layer in tried.got.modules()):  # it turns into a Linear when it runs
+        message = "LazyLinear waits for a batch to learn its in_features. Compute the number here, from sample_shape."
+    else:
+        message = _runs(tried) or _is_the_mlp(tried) or _other_layers(tried.got)
     return message and f"build_mlp{tried.arguments}: {message}"
 
 

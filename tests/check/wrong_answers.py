@@ -72,6 +72,20 @@ def mlp(inputs, hidden, classes, **settings):
     return [nn.Flatten(), nn.Linear(inputs, hidden, **settings), nn.ReLU(), nn.Linear(hidden, classes)]
 
 
+class Around(nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.inner = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class Turned(Around):
+    def forward(self, x):
+        return self.inner(x.flatten())
+
+
 def keeps_logits(model, batches):
     with torch.no_grad():
         outputs = [model[:-1](x).repeat(1, 4) for x, _ in batches]
@@ -209,6 +223,18 @@ WRONG = {
         "ReLU stands before": lambda shape, *sizes: nn.Sequential(
             nn.Flatten(), nn.ReLU(), nn.Linear(prod(shape), sizes[0]), nn.Tanh(), nn.Linear(*sizes)
         ),
+        "the layers are Flatten, Linear, Sigmoid, Linear": lambda shape, *sizes: nn.Sequential(
+            *mlp(prod(shape), *sizes)[:2], nn.Sigmoid(), nn.Linear(*sizes)
+        ),
+        "the layers are Flatten, Linear, ReLU, Dropout, Linear": lambda shape, *sizes: nn.Sequential(
+            *mlp(prod(shape), *sizes)[:3], nn.Dropout(0), nn.Linear(*sizes)
+        ),
+        "Put the four layers into an nn.Sequential": lambda shape, *sizes: Around(*mlp(prod(shape), *sizes)),
+        "LazyLinear waits for a batch": lambda shape, hidden, classes: nn.Sequential(
+            nn.Flatten(), nn.LazyLinear(hidden), nn.ReLU(), nn.LazyLinear(classes)
+        ),
+        "a batch of 2 fails with RuntimeError": lambda shape, *sizes: nn.Sequential(*mlp(1 + prod(shape), *sizes)),
+        "in its line 'return self.inner(x.flatten())'": lambda shape, *sizes: Turned(*mlp(prod(shape), *sizes)),
         "returned list, expected a model": lambda shape, *sizes: mlp(prod(shape), *sizes),
         "math.prod multiplies": lambda shape, *sizes: nn.Sequential(*mlp(shape[0] * shape[1] * shape[2], *sizes)),
     },
