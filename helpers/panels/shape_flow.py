@@ -1,5 +1,7 @@
 """The shape flow panel of lesson 05."""
 
+"""The shape flow panel of lessons 05 and 06."""
+
 from helpers import data, figures
 from helpers.panels.core import LARGEST_B, Panel, choice, number
 from helpers.problems import one_of
