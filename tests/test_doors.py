@@ -221,7 +221,7 @@ VALID = {
     "figures.entry_picture": lambda: {"a": numbers(), "b": numbers().T, "row": 0, "column": 1},
     "figures.product_picture": lambda: {"left": (64, 784), "right": (784, 128)},
     "figures.unroll_picture": lambda: {"image": data.digits().images[0]},
-    "figures.order_picture": lambda: {"image": numbers().reshape(3, 1, 2)},
+    "figures.features_picture": lambda: {"image": numbers().reshape(3, 1, 2)},
     "figures.curves": lambda: {"lines": {"MLP": {1: 1.0, 2: 1.5}}, "x": "batch size B", "y": "MiB", "sentence": "One."},
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
     "figures.memory_bar": lambda: {"trace": traced()},

@@ -10,7 +10,7 @@ from helpers.figures.batch import batch_picture
 from helpers.figures.cells import memory_row
 from helpers.figures.charts import curves, speed_up
 from helpers.figures.error_text import read_error
-from helpers.figures.flatten import entry_picture, order_picture, product_picture, unroll_picture
+from helpers.figures.flatten import entry_picture, features_picture, product_picture, unroll_picture
 from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.layout import layout_picture, walk_picture
 from helpers.figures.shape_flow import shape_flow_picture

@@ -43,12 +43,12 @@ def unroll_picture(image: Tensor) -> Picture:
     return picture(draw_unrolled(image))
 
 
-def order_picture(image: Tensor) -> Picture:
+def features_picture(image: Tensor) -> Picture:
     """The features that `Flatten` makes of one image (C, H, W) as (C, H, W) and as (H, W, C), coloured by channel.
 
     image: int64, at most 3 channels and 12 numbers, from -99 to 999. Raises `Problem` for anything else.
     """
-    return picture(draw_order(image))
+    return picture(draw_features(image))
 
 
 def draw_entry(a: Tensor, b: Tensor, row: int, column: int) -> Drawing:
@@ -155,7 +155,7 @@ def draw_unrolled(image: Tensor) -> Drawing:
     )
 
 
-def draw_order(image: Tensor) -> Drawing:
+def draw_features(image: Tensor) -> Drawing:
     """The channels as planes of numbers, and under them both rows of features."""
     _few_digits("image", tensor_of("image", image, "C, H, W", "torch.arange(12).reshape(3, 2, 2)", torch.int64))
     channels, height, width = image.shape

@@ -1,5 +1,3 @@
-"""The shape flow panel of lesson 05."""
-
 """The shape flow panel of lessons 05 and 06."""
 
 from helpers import data, figures

@@ -71,9 +71,9 @@ DRAWINGS = {
     "unrolled": lambda: flatten.draw_unrolled(DIGITS[0]),
     "largest unrolled": lambda: flatten.draw_unrolled(torch.zeros(1, 64, 64, dtype=torch.uint8)),
     "smallest unrolled": lambda: flatten.draw_unrolled(torch.zeros(1, 16, 16, dtype=torch.uint8)),
-    "order": lambda: flatten.draw_order(torch.arange(12).view(3, 2, 2)),
-    "largest order": lambda: flatten.draw_order(torch.full((1, 3, 4), 999)),
-    "smallest order": lambda: flatten.draw_order(torch.full((1, 1, 1), -99)),
+    "features": lambda: flatten.draw_features(torch.arange(12).view(3, 2, 2)),
+    "largest features": lambda: flatten.draw_features(torch.full((1, 3, 4), 999)),
+    "smallest features": lambda: flatten.draw_features(torch.full((1, 1, 1), -99)),
     "bar": lambda: steps.draw_bar(step_memory("digits MLP", 64, with_crossover=True)),
     "small bar": lambda: steps.draw_bar(step_memory("digits MLP", 1, 8, 1, "sgd", with_crossover=True)),
     "largest bar": lambda: steps.draw_bar(step_memory("ResNet-18", 8192, with_crossover=True)),
@@ -350,7 +350,7 @@ def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
 
 RECORDS = (
     figures.batch_picture, figures.layout_picture, figures.walk_picture, figures.shape_flow_picture,
-    figures.memory_bar, figures.step_timeline, figures.speed_up, figures.unroll_picture, figures.order_picture,
+    figures.memory_bar, figures.step_timeline, figures.speed_up, figures.unroll_picture, figures.features_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -69,7 +69,7 @@ def test_the_long_row_holds_the_features_of_flatten():
 
 def test_the_features_stand_in_their_order_in_the_colours_of_their_channels():
     image = torch.arange(12).reshape(3, 2, 2)
-    drawing = flatten.draw_order(image)
+    drawing = flatten.draw_features(image)
     cells, numbers = of(drawing, shapes.Area), [int(word) for word in words(drawing) if word.isdigit()]
     nchw, nhwc = (nn.Flatten()(x[None])[0].tolist() for x in (image, image.permute(1, 2, 0)))
     assert numbers == [*range(12), *nchw, *nhwc] and nhwc[:4] == [0, 4, 8, 1]
@@ -94,9 +94,9 @@ def test_the_features_stand_in_their_order_in_the_colours_of_their_channels():
         (lambda: figures.unroll_picture(data.colours().images[0]), "give one grey image (1, H, H)"),
         (lambda: figures.unroll_picture(IMAGE[:, :7, :7]), "H from 16 to 64"),
         (lambda: figures.unroll_picture(IMAGE.float()), "give a uint8 tensor (C, H, W)"),
-        (lambda: figures.order_picture(torch.arange(16).reshape(4, 2, 2)), "allowed are 3 channels and 12 numbers"),
-        (lambda: figures.order_picture(torch.arange(27).reshape(3, 3, 3)), "for example (3, 2, 2)"),
-        (lambda: figures.order_picture(torch.full((1, 1, 1), -100)), "allowed are -99 to 999"),
+        (lambda: figures.features_picture(torch.arange(16).reshape(4, 2, 2)), "allowed are 3 channels and 12 numbers"),
+        (lambda: figures.features_picture(torch.arange(27).reshape(3, 3, 3)), "for example (3, 2, 2)"),
+        (lambda: figures.features_picture(torch.full((1, 1, 1), -100)), "allowed are -99 to 999"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call, part):
