@@ -26,7 +26,7 @@ def images(digits):
     return digits.images.float() / 255
 
 
-def test_A1_one_model_takes_every_batch_size_and_rows_are_independent(digits, images):
+def test_A1_one_model_takes_every_batch_size_and_rows_are_independent_but_for_batch_norm(digits, images):
     torch.manual_seed(0)
     model = models.cnn()
     before = copy.deepcopy(model.state_dict())
@@ -37,7 +37,12 @@ def test_A1_one_model_takes_every_batch_size_and_rows_are_independent(digits, im
     norm = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8))
     norm(images[:64])  # fills the running figures
     with torch.no_grad():
-        for net, mode, expected in ((model, False, True), (norm, False, True), (norm, True, False)):
+        for net, mode, expected in (
+            (model, False, True),
+            (model, True, True),
+            (norm, False, True),
+            (norm, True, False),
+        ):
             net = copy.deepcopy(net).train(mode)
             together = net(images[:8])
             alone = torch.cat([net(images[i : i + 1]) for i in range(8)])

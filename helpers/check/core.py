@@ -144,7 +144,7 @@ class Exercise(Check):
         got, want = tried.got, tried.want
         if isinstance(want, nn.Module | Foreign) and not self.coach:
             raise TypeError(f"{self.name} needs a coach: a {kind(want)} cannot be compared with another")
-        if isinstance(got, Tensor) and got.ndim == 0 and _family(want) == "number":
+        if isinstance(got, Tensor) and got.ndim == 0 and _family(want) in ("number", "bool"):
             got = got.item()
         message = _nan(got)
         if not message and self.coach and _family(got) == _family(want):

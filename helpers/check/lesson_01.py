@@ -60,7 +60,7 @@ def _stacked(images):
         "this says one image with B channels. The batch axis comes first, then the channel.": lambda images: (
             torch.stack(images)[None].float() / 255
         ),
-        "the channel axis is last (NHWC). PyTorch wants it behind the batch axis: NCHW.": lambda images: (
+        "the channel axis is last. It belongs behind the batch axis: (B, 1, H, W).": lambda images: (
             torch.stack(images)[..., None].float() / 255
         ),
         "you flattened each image. Keep height and width.": lambda images: torch.stack(images).flatten(1).float() / 255,

@@ -84,14 +84,14 @@ def draw_layers(model: nn.Sequential, inputs: Mapping[str, Tensor]) -> Drawing:
     height, told = 84 + 40 * len(layers), []
     for column, (name, value) in enumerate(inputs.items()):
         left = 200 + 275 * column
-        shapes.append(Text(left, 22, str(instance_of("a name", name, str, '"one image"'))[:30]))
+        shapes.append(Text(left, 22, str(instance_of("a name", name, str, '"one image"'))[:22]))
         reached, error = _through(layers, value)
         for row, shape in enumerate(reached):
             shapes += _small_boxes(left, 48 + 40 * row, shape)
         told.append(f"{name}: {' -> '.join(map(str, reached))}{error and f', then {error}'}")
         if error:
-            shapes += lines(left, 68 + 40 * len(reached), f"✗ {error}", 34, colour=ERROR)
-            height = max(height, 60 + 40 * len(reached) + 20 * len(lines(0, 0, f"✗ {error}", 34)))
+            shapes += lines(left, 68 + 40 * len(reached), f"✗ {error}", 28, colour=ERROR)
+            height = max(height, 60 + 40 * len(reached) + 20 * len(lines(0, 0, f"✗ {error}", 28)))
     shapes += [box(2, 8, 20, 20, fill=_BLUE), Text(30, 23, "axis 0")]
     return Drawing(height, tuple(shapes), f"Shapes from layer to layer. {'. '.join(told)}.")
 
@@ -99,48 +99,53 @@ def draw_layers(model: nn.Sequential, inputs: Mapping[str, Tensor]) -> Drawing:
 def _through(layers: list[nn.Module], value: object) -> tuple[list[tuple[int, ...]], str]:
     """The shapes on the way, up to the layer that cannot take what comes, and what that one says."""
     tensor_of("an input", value, "...", "images[:1]", most=2**24)
-    reached = [tuple(value.shape)]
+    reached, stopped = [tuple(value.shape)], ""
     for layer in layers:
         try:
             with torch.no_grad(), kept_modes(layer):
                 value = layer.eval()(value)
             reached.append(tuple(value.shape))
         except Exception as error:
-            return reached, said(error)
-    return reached, ""
+            stopped = said(error)
+            break
+    if max(map(len, reached)) > 4:
+        raise Problem(f"the shapes {shown(reached)} have more than 4 axes; give inputs and layers with at most 4.")
+    return reached, stopped
 
 
 def _small_boxes(x: float, y: float, sizes: tuple[int, ...]) -> list[Shape]:
     shapes: list[Shape] = []
-    for place, size in enumerate(sizes[:4]):
+    for place, size in enumerate(sizes):
         left = x + 64 * place
         shapes.append(box(left, y, 60, 28, fill=_BLUE if place == 0 else "#fff", edge="#333"))
-        shapes.append(Text(left + 30, y + 20, f"{size:,}", "middle", bold=True))
+        shapes.append(Text(left + 30, y + 20, f"{size}" if size < 10**5 else f"{size:.0e}", "middle", bold=True))
     return shapes
 
 
 def draw_norm(maps: Tensor) -> Drawing:
     """Twice the same maps: in train mode a frame goes through all images, in eval mode through none."""
-    tensor_of("maps", maps, "B, C, H, W", "model[0](images[:4])")
+    tensor_of("maps", maps, "B, C, H, W", "model[0](images[:4])", most=2**20)
     count, channels, height, width = maps.shape
     _allowed("maps", maps, count, range(2, 5), "2 to 4 images, for example maps[:4]")
     _allowed("maps", maps, channels, range(1, 4), "1 to 3 channels, for example maps[:, :3]")
-    values, shapes, told = maps.double().numpy(force=True), [], []
+    if not maps.isfinite().all():
+        raise Problem("maps holds numbers that are infinite or NaN; give finite ones.")
+    values, shapes, told = maps.float().numpy(force=True), [], []
     for channel in range(channels):
         plane, top = values[:, channel], 54 + 112 * channel
         low, span = plane.min(), np.ptp(plane) or 1
-        mean, std = f"{plane.mean():.2f}", f"{plane.std():.2f}"
+        mean, std = f"{plane.mean():.3g}", f"{plane.std():.3g}"
         told.append(f"channel {channel}: mean {mean}, std {std}")
         for left, mode in ((8, "train"), (386, "eval")):
             for place in range(count):
                 x, side = left + 88 * place, 76
-                pixels = np.nan_to_num(255 * (plane[place] - low) / span).astype(np.uint8)
+                pixels = (255 * (plane[place] - low) / span).astype(np.uint8)
                 shapes.append(Image(x, top, side, side, Pixels(np.repeat(pixels[..., None], 3, 2))))
                 if mode == "eval":
                     shapes.append(box(x - 2, top - 2, side + 4, side + 4, fill="none", edge=GREY, line=2))
             if mode == "train":
                 shapes.append(box(left - 5, top - 5, 88 * count - 2, 86, fill="none", edge=_BLUE, line=4))
-            of = f"mean {mean}, std {std} of this batch" if mode == "train" else "stored mean, stored std"
+            of = f"mean {mean}, std {std}" if mode == "train" else "stored mean, stored std"
             shapes.append(Text(left, top + 98, f"channel {channel}: {of}"))
     shapes += [Text(4, 18, "train mode", bold=True), Text(386, 18, "eval mode", bold=True)]
     for left in (8, 386):

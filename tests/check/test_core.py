@@ -73,6 +73,11 @@ def test_a_slip_that_would_have_been_wrong_earlier_is_not_the_mistake():
     assert NUMBERS(lambda x: 2 * x if x < 3 else 4).message == "doubled(3): got 4, expected 6."
 
 
+def is_positive(x):
+    """A number in, True or False out."""
+    return x > 0
+
+
 def test_whole_numbers_are_compared_exactly_and_floats_up_to_rounding():
     large = exercise(cases=[(10**6,)], praise="yes.")(doubled)
     assert large(lambda x: np.int64(2 * x)).passed and large(lambda x: torch.tensor(2 * x)).passed
@@ -83,6 +88,14 @@ def test_whole_numbers_are_compared_exactly_and_floats_up_to_rounding():
     )
     half = exercise(cases=[(0.1,)], praise="yes.")(doubled)
     assert half(lambda x: 0.2 + 1e-12).passed and not half(lambda x: 0.201).passed
+
+
+def test_true_and_false_may_come_in_a_tensor_of_one():
+    positive = exercise(cases=[(1,), (-1,)], praise="yes.")(is_positive)
+    assert positive(lambda x: torch.tensor(x > 0)).passed and positive(lambda x: np.bool_(x > 0)).passed
+    assert positive(lambda x: torch.tensor(True)).message == "is_positive(-1): got True, expected False."
+    assert "expected True or False" in positive(lambda x: torch.tensor([x > 0])).message
+    assert "expected True or False" in positive(lambda x: torch.tensor(1.0)).message
 
 
 def test_a_coach_sees_results_of_the_right_kind_only():

@@ -13,7 +13,7 @@ from tools import problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, cells, flatten, paper, shapes, shown, svg
+from helpers.figures import batch, blocks, cells, flatten, paper, shapes, shown, svg
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
@@ -25,6 +25,7 @@ from helpers.units import readable
 
 DIGITS, COLOURS = data.digits().images, data.colours().images
 PHOTO = torch.arange(3 * 75 * 64).view(3, 75, 64).to(torch.uint8)
+EIGHT_LAYERS = torch.nn.Sequential(*[torch.nn.AdaptiveLogSoftmaxWithLoss(8, 9, [2])] * 8)
 
 ROW = torch.arange(12) - 99_999
 LARGEST_ROWS = {
@@ -56,6 +57,13 @@ DRAWINGS = {
     "smallest order": lambda: shown.draw_order(1, 2),
     "row of four": lambda: shown.draw_row({"x" * (20 + n % 2): COLOURS[n, 0] for n in range(4)}, "Four."),
     "row of one": lambda: shown.draw_row({"wide": torch.rand(1, 9)}, "One."),
+    "small block": lambda: blocks.draw_block(DIGITS[:1]),
+    "largest block": lambda: blocks.draw_block(COLOURS[:4]),
+    "one layer": lambda: blocks.draw_layers(torch.nn.Sequential(torch.nn.ReLU()), {"one": DIGITS[:1]}),
+    "largest layers": lambda: blocks.draw_layers(EIGHT_LAYERS, {30 * "w": COLOURS[:1000], "image": COLOURS[0]}),
+    "failing layers": lambda: blocks.draw_layers(models.cnn(), {"with": DIGITS[:64] / 1, "without": DIGITS[0] / 1}),
+    "norm of two": lambda: blocks.draw_norm(DIGITS[:2] / 255),
+    "largest norm": lambda: blocks.draw_norm(COLOURS[:4] * -100.0),
     "flow": lambda: flows.draw(shape_flow(DIGITS[:64], 784)),
     "largest flow": lambda: flows.draw(shape_flow(COLOURS[:256], 3072, 512)),
     "failing flow": lambda: flows.draw(shape_flow(COLOURS[:256], 4096, 512)),
@@ -351,6 +359,7 @@ def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
 RECORDS = (
     figures.batch_picture, figures.layout_picture, figures.walk_picture, figures.shape_flow_picture,
     figures.memory_bar, figures.step_timeline, figures.speed_up, figures.unroll_picture, figures.features_picture,
+    figures.memory_bar, figures.step_timeline, figures.speed_up, figures.block_picture, figures.norm_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 
