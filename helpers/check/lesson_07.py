@@ -59,37 +59,51 @@ def model_bytes(model):
     return sum(tensor.nbytes for tensor in _tensors(model))
 
 
-def _numbers_kept(sgd: int, momentum: int, adam: int):
-    """fixed_bytes with so many numbers kept for each parameter."""
-    return lambda parameters, optimizer: 4 * parameters * {"sgd": sgd, "momentum": momentum, "adam": adam}[optimizer]
+def _fixed(parameter: int, sgd: int, momentum: int, adam: int):
+    """fixed_bytes with so many numbers for each parameter, and for each trainable one on top, by the optimizer."""
+    kept = {"sgd": sgd, "momentum": momentum, "adam": adam}
+    return lambda parameters, trainable, optimizer: 4 * (parameter * parameters + kept[optimizer] * trainable)
+
+
+_COUNTS = ((203_530, 203_530), (11_689_512, 513_000), (1, 1), (1_578_506, 0))
 
 
 @exercise(
-    cases=[(count, name) for count in (203_530, 1, 1_578_506) for name in ("sgd", "momentum", "adam")],
-    praise="Adam against SGD: 16 against 8, so 2 times.",
+    cases=[(*counts, name) for counts in _COUNTS for name in ("sgd", "momentum", "adam")],
+    praise="Adam against SGD, all trainable: 16 against 8, so 2 times.",
     slips={
         "that is how many numbers there are. Each takes 4 bytes.": lambda *given: fixed_bytes.right(*given) // 4,
-        "one part is missing: parameters, gradients, and each state of the optimizer count.": _numbers_kept(1, 2, 3),
-        "that is the state alone. Parameters and gradients are there too.": [
-            _numbers_kept(0, 1, 2),
-            _numbers_kept(2, 1, 2),
-            _numbers_kept(2, 3, 2),
+        "a frozen parameter has no gradient and no state: take trainable for those.": [
+            _fixed(2, 0, 1, 2),
+            lambda parameters, _, optimizer: fixed_bytes.right(parameters, parameters, optimizer),
         ],
-        "that is three times what SGD needs. Count: parameters, gradients and two states.": _numbers_kept(2, 3, 6),
-        "plain SGD keeps no state.": _numbers_kept(3, 3, 4),
-        "that is a little more. The tracer rounds up to 512 bytes; here nobody does.": lambda parameters, optimizer: (
-            -(-4 * parameters // 512) * 512 * {"sgd": 2, "momentum": 3, "adam": 4}[optimizer]
+        "a frozen parameter takes memory as well: 4 bytes for each of parameters, trainable or not.": _fixed(
+            0, 2, 3, 4
         ),
-        "Adam keeps two numbers for each parameter, and momentum one.": [
-            _numbers_kept(2, 4, 4),
-            _numbers_kept(2, 3, 5),
+        "one part is missing: parameters, gradients, and each state of the optimizer count.": [
+            _fixed(1, 0, 1, 2),
+            _fixed(0, 1, 2, 3),
+        ],
+        "that is the state alone. Parameters and gradients are there too.": [
+            _fixed(0, 0, 1, 2),
+            _fixed(0, 2, 1, 2),
+            _fixed(0, 2, 3, 2),
+        ],
+        "that is three times what SGD needs. Count: parameters, gradients and two states.": _fixed(1, 1, 2, 5),
+        "plain SGD keeps no state.": _fixed(1, 2, 2, 3),
+        "that is a little more. The tracer rounds up to 512 bytes; here nobody does.": lambda *given: (
+            -(-fixed_bytes.right(*given) // 512) * 512
+        ),
+        "Adam keeps two numbers for each trainable parameter, and momentum one.": [
+            _fixed(1, 1, 3, 3),
+            _fixed(1, 1, 2, 4),
         ],
     },
     crashes={"'sgd'": "The names are 'sgd', 'momentum' and 'adam'."},
 )
-def fixed_bytes(parameters, optimizer):
-    """A number of float32 parameters and an optimizer's name in; bytes of parameters, gradients and state out."""
-    return _numbers_kept(2, 3, 4)(parameters, optimizer)
+def fixed_bytes(parameters, trainable, optimizer):
+    """How many float32 parameters, how many of them trainable, and an optimizer in; bytes of all that is fixed out."""
+    return _fixed(1, 1, 2, 3)(parameters, trainable, optimizer)
 
 
 SIZES = [((784, 256, 10),), ((3072, 512, 10),), ((784, 512, 512, 10),), ((5, 3),), ((8, 8, 8),)]

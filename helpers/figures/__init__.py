@@ -13,7 +13,9 @@ from helpers.figures.charts import curves, speed_up
 from helpers.figures.error_text import read_error
 from helpers.figures.flatten import entry_picture, features_picture, product_picture, unroll_picture
 from helpers.figures.images import image_row, tile_grid, tiles
+from helpers.figures.kept import kept_picture
 from helpers.figures.layout import layout_picture, walk_picture
 from helpers.figures.shape_flow import shape_flow_picture
 from helpers.figures.shown import imshow_row, order_picture
 from helpers.figures.step_memory import memory_bar, step_timeline
+from helpers.figures.strips import strips_picture

@@ -168,7 +168,7 @@ def draw_timeline(record: StepMemory) -> Drawing:
     totals = [0] * len(step.timeline)
     for name in record.shown:
         totals = [total + event.live[name] for total, event in zip(totals, step.timeline, strict=True)]
-        steps = _steps(edges, [height(total) for total in totals])
+        steps = stairs(edges, [height(total) for total in totals])
         areas.append(Area(((left, bottom), *steps, (right, bottom)), **category(name)))
     shapes = [*_heading(record), *reversed(areas)]  # the highest first; each hides what is below it
     for mark, words in zip(ruler.marks, ruler.texts, strict=True):
@@ -191,7 +191,7 @@ def draw_timeline(record: StepMemory) -> Drawing:
     return Drawing(TIMELINE_HEIGHT, tuple(shapes), record.sentence)
 
 
-def _steps(edges: Sequence[float], heights: Sequence[float]) -> Points:
+def stairs(edges: Sequence[float], heights: Sequence[float]) -> Points:
     """The upper edge of an area, as steps; neighbours of the same height are one step."""
     points: list[tuple[float, float]] = []
     for edge, height in zip(edges, heights, strict=False):

@@ -246,9 +246,11 @@ WRONG = {
         "returned tensor of shape (2,), expected a Python number": lambda model: torch.tensor([3, 4]),
     },
     "fixed_bytes": {
-        "The names are": lambda parameters, optimizer: parameters * {"SGD": 8, "Momentum": 12, "Adam": 16}[optimizer],
-        "Every way through it needs a return": lambda parameters, optimizer: (
-            4 * parameters * (2 if optimizer == "sgd" else 4) if optimizer != "momentum" else None
+        "The names are": lambda parameters, trainable, optimizer: (
+            4 * parameters + trainable * {"SGD": 4, "Momentum": 8, "Adam": 12}[optimizer]
+        ),
+        "Every way through it needs a return": lambda parameters, trainable, optimizer: (
+            4 * parameters + 4 * trainable * (1 if optimizer == "sgd" else 3) if optimizer != "momentum" else None
         ),
     },
     "crossover_batch": {"exercises 2 and 3 first": lambda sizes: 16 * ...},
