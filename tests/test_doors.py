@@ -229,6 +229,8 @@ VALID = {
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
     "figures.memory_bar": lambda: {"trace": traced()},
     "figures.step_timeline": lambda: {"trace": traced()},
+    "figures.kept_picture": lambda: {"trace": traced()},
+    "figures.strips_picture": lambda: {"trace": traced(), "names": ["parameters"]},
 } | {f"panels.{name}{part}": dict for name in vars(panels) for part in ("", ".set") if name[0].isupper()}
 #: What the authors of the course write, not a learner: the texts and bounds of guards, and the recipe of all panels.
 OURS = set(["name", "low", "high", "allowed", "kind", "example", "wanted", "counts", "what", "axes", "dtype", "most"])

@@ -13,7 +13,7 @@ from helpers.units import exact_and_readable, readable
 
 _MOST_ROWS = 20
 _LETTERS = 31  # of a row's name
-_LEFT, _WIDE, _HIGH = 258, 232, 24  # where bars begin, the longest of them, and from one row to the next
+_LEFT, _WIDE, _HIGH = 258, 190, 24  # where bars begin, the longest of them, and from one row to the next
 _SHARED = {"fill": "#dddddd", "edge": GREY, "line": 1}
 
 
@@ -58,9 +58,7 @@ def draw(trace: Trace, by: str) -> Drawing:
         size = row.own if row.own or by == "layer" else row.shared
         shapes.append(Text(586, y, say(size), "end", colour="#000" if row.own else GREY))
         shapes.append(Text(600, y, row.owner, colour=GREY))
-    return Drawing(
-        58 + _HIGH * (len(rows) + 1), (*shapes, *_legend(rows, 54 + _HIGH * len(rows))), _sentence(trace, rows)
-    )
+    return Drawing(66 + _HIGH * len(rows), (*shapes, *_legend(rows, 54 + _HIGH * len(rows))), _sentence(trace, rows))
 
 
 def _by_tensor(saved: Sequence[Saved]) -> list[_Row]:
@@ -99,8 +97,8 @@ def _legend(rows: Sequence[_Row], y: float) -> list[Shape]:
     return [
         box(4, y - 12, 18, 14, **category("activations")),
         Text(28, y, f"kept by this layer alone, in all {exact_and_readable(sum(row.own for row in rows))}"),
-        box(480, y - 12, 18, 14, **_SHARED),
-        Text(504, y, "held already, so it adds 0"),
+        box(540, y - 12, 18, 14, **_SHARED),
+        Text(564, y, "held already: adds 0"),
     ]
 
 

@@ -13,12 +13,12 @@ from tools import problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, blocks, cells, flatten, paper, shapes, shown, svg
+from helpers.figures import batch, blocks, cells, flatten, kept, paper, shapes, shown, strips, svg
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
 from helpers.layout import OPERATIONS, layout, walk
-from helpers.memory import GPUS, trace
+from helpers.memory import CATEGORIES, GPUS, trace
 from helpers.shape_flow import shape_flow
 from helpers.step_memory import StepMemory, step_memory
 from helpers.units import readable
@@ -38,6 +38,13 @@ LARGEST_ROWS = {
 
 def with_workspace() -> StepMemory:
     return StepMemory(trace(models.mlp(), (1, 28, 28), batch_size=8, gpu=next(iter(GPUS))))
+
+
+def many_rows() -> StepMemory:
+    """Twenty rows, with the longest names and the largest sizes."""
+    layers = [torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3))]
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), *layers, torch.nn.Flatten())
+    return StepMemory(trace(model, (3, 32, 32), batch_size=2**20))
 
 
 DRAWINGS = {
@@ -91,6 +98,11 @@ DRAWINGS = {
     "largest timeline": lambda: steps.draw_timeline(step_memory("ResNet-18", 8192)),
     "timeline of CNN": lambda: steps.draw_timeline(step_memory("colours CNN", 8192, 1024, 4, "momentum", "bf16")),
     "timeline with workspace": lambda: steps.draw_timeline(with_workspace()),
+    "kept": lambda: kept.draw(many_rows().trace, "tensor"),
+    "kept by one layer": lambda: kept.draw(trace(torch.nn.Linear(3, 2), (3,), batch_size=1), "tensor"),
+    "kept by kinds": lambda: kept.draw(step_memory("ResNet-18", 8192).trace, "layer"),
+    "one strip": lambda: strips.draw(with_workspace().trace, ["parameters"]),
+    "all strips": lambda: strips.draw(step_memory("ResNet-18", 8192).trace, CATEGORIES),
 }
 
 
@@ -360,6 +372,7 @@ RECORDS = (
     figures.batch_picture, figures.layout_picture, figures.walk_picture, figures.shape_flow_picture,
     figures.memory_bar, figures.step_timeline, figures.speed_up, figures.unroll_picture, figures.features_picture,
     figures.memory_bar, figures.step_timeline, figures.speed_up, figures.block_picture, figures.norm_picture,
+    figures.memory_bar, figures.step_timeline, figures.speed_up, figures.kept_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -1,0 +1,94 @@
+"""What layers keep for backward, as bars, and the parts of a step in strips: what is drawn, and what is refused."""
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from tools import problem
+from torch import nn
+from torchvision.models import resnet18
+
+from helpers import figures, models
+from helpers.figures import kept, paper, shapes, strips
+from helpers.memory import trace
+
+MLP = trace(models.mlp(hidden=256), (1, 28, 28), 64)
+ORANGE = figures.COLOURS["activations"]
+
+
+def boxes(drawing, fill: str) -> list[float]:
+    """The widths of the bars of this colour, above the legend."""
+    bars = [area for area in drawing.shapes if isinstance(area, shapes.Area) and area.fill == fill]
+    return [np.ptp([x for x, _ in bar.corners]) for bar in bars][:-1]
+
+
+def words(drawing) -> list[str]:
+    return [text.words for text in drawing.shapes if isinstance(text, shapes.Text)]
+
+
+def test_each_tensor_has_a_bar_as_long_as_its_bytes_and_grey_if_something_else_holds_it():
+    drawing = kept.draw(MLP, "tensor")
+    own = [row.bytes for row in MLP.saved if not row.shared_with]
+    grey = [row.bytes for row in MLP.saved if row.shared_with]
+    pixels = 190 / max(own + grey)
+    assert boxes(drawing, ORANGE) == pytest.approx([max(size * pixels, 1.5) for size in own])
+    assert boxes(drawing, "#dddddd") == pytest.approx([max(size * pixels, 1.5) for size in grey])
+    told = words(drawing)
+    for row in MLP.saved:
+        place = told.index(f"{row.layer} {row.tensor}")
+        assert told[place + 1 : place + 3] == [f"{row.bytes:,}", row.shared_with]
+        del told[place]
+    assert "2 (ReLU) output: 0.06 MiB" in drawing.sentence and f"{sum(own):,} bytes" in drawing.sentence
+
+
+@pytest.mark.parametrize("by", ["tensor", "layer"])
+def test_no_word_lies_on_a_bar(by):
+    layers = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.Flatten()
+    huge = trace(nn.Sequential(*layers), (3, 32, 32), 2**22)
+    (axis,) = paper.picture(kept.draw(huge, by)).figure.axes
+    renderer = FigureCanvasAgg(axis.figure).get_renderer()
+    bars = [bar.get_window_extent(renderer) for bar in axis.patches]
+    for text in axis.texts:
+        assert not [bar for bar in bars if bar.overlaps(text.get_window_extent(renderer))], text
+
+
+def test_layers_of_a_kind_share_a_row():
+    step = trace(resnet18(), (3, 224, 224), 2)
+    drawing = kept.draw(step, "layer")
+    assert {"Conv2d x 20", "BatchNorm2d x 20", "MaxPool2d", "Linear", "loss"} < set(words(drawing))
+    own = sum(row.bytes for row in step.saved if not row.shared_with)
+    assert f"{own:,} bytes" in " ".join(words(drawing)) and f"{own:,} bytes" in drawing.sentence
+    refused = problem(lambda: figures.kept_picture(step))
+    assert f"{len(step.saved)} rows; allowed are 1 to 20" in refused and 'by="layer"' in refused
+
+
+def test_a_step_that_keeps_nothing_is_refused():
+    silent = trace(models.mlp(), (1, 28, 28), 2, inference=True)
+    assert "keeps nothing for backward" in problem(lambda: figures.kept_picture(silent))
+    assert "allowed" in problem(lambda: figures.kept_picture(MLP, "kind"))
+
+
+def test_strips_show_when_each_part_is_there_to_one_scale():
+    drawing = strips.draw(MLP, ["parameters", "gradients", "activations"])
+    areas = [area for area in drawing.shapes if isinstance(area, shapes.Area)]
+    assert [area.fill for area in areas] == [
+        figures.COLOURS[name] for name in ("parameters", "gradients", "activations")
+    ]
+    heights = [np.ptp([y for _, y in area.corners]) for area in areas]
+    most = [MLP.most[name] for name in ("parameters", "gradients", "activations")]
+    assert heights == pytest.approx([44 * size / max(most) for size in most], abs=0.1)
+    assert drawing.sentence == (
+        "One training step at B = 64, from left to right: parameters 0.78 MiB all the time; "
+        "gradients 0.78 MiB at most, reached in backward; activations 0.07 MiB at most, reached in forward."
+    )
+    assert {"forward", "backward", "step()", "parameters", "0.07 MiB"} < set(words(drawing))
+
+
+@pytest.mark.parametrize("wrong", [None, [], "parameters", ["weights"], [3], 2, [["parameters"]]])
+def test_strips_refuse_what_is_no_part(wrong):
+    said = problem(lambda: figures.strips_picture(MLP, wrong))
+    assert "give" in said or "allowed" in said
+
+
+def test_a_part_that_is_never_there_is_an_empty_strip():
+    drawing = strips.draw(trace(nn.Flatten(), (1, 2, 5), 2, inference=True), ["gradients", "workspace"])
+    assert "gradients 0 bytes all the time" in drawing.sentence
