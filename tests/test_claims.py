@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
 from helpers import data, memory, models, training
@@ -445,6 +446,19 @@ def test_B11_gradients_are_there_from_backward_until_zero_grad(digits, images):
     assert len(set(live["backward"])) > 2  # they grow layer by layer
 
 
+def test_B11_a_frozen_parameter_has_no_gradient_and_no_state():
+    frozen = resnet18().requires_grad_(False)
+    frozen.fc.requires_grad_(True)
+    full, few = (memory.trace(net, (3, 224, 224), 32).most for net in (resnet18(), frozen))
+    assert full["parameters"] == few["parameters"] == full["gradients"] == rounded(frozen.parameters())
+    assert few["gradients"] == rounded(frozen.fc.parameters())
+    assert (round(full["gradients"] / 2**20), round(few["gradients"] / 2**20)) == (45, 2)
+    assert few["optimizer state"] == 2 * few["gradients"]
+    images, labels = torch.rand(2, 3, 64, 64), torch.tensor([0, 1])
+    F.cross_entropy(frozen(images), labels).backward()
+    assert [name for name, p in frozen.named_parameters() if p.grad is not None] == ["fc.weight", "fc.bias"]
+
+
 @pytest.mark.parametrize("optimizer, states", {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}.items())
 def test_B12_B13_what_an_optimizer_keeps_appears_in_the_first_step(optimizer, states, digits, images):
     model = models.mlp()
@@ -480,6 +494,24 @@ def test_B13_adam_needs_twice_what_sgd_needs_and_not_three_times():
         assert adam.peak_phase == "step" and adam.at_peak["temporaries"] >= adam.most["parameters"]
 
 
+@pytest.mark.parametrize("batch_size, factor", {1: 2.49, 64: 2.25, 4096: 1.06}.items())
+def test_B13_at_the_peak_the_factor_depends_on_the_batch_size(batch_size, factor):
+    model = models.mlp(hidden=256)
+    adam, sgd = (memory.trace(model, (1, 28, 28), batch_size, optimizer=name).peak for name in ("adam", "sgd"))
+    assert round(adam / sgd, 2) == factor
+
+
+def test_B13_what_step_borrows_is_one_copy_of_the_parameters_and_nothing_when_fused():
+    model = models.mlp(hidden=256)
+    each = rounded(model.parameters())
+    adam, fused = (
+        memory.trace(model, (1, 28, 28), 1, optimizer=make)
+        for make in ("adam", lambda parameters: torch.optim.Adam(parameters, fused=True))
+    )
+    assert adam.peak_phase == "step" and adam.at_peak["temporaries"] == pytest.approx(each, rel=0.01)
+    assert fused.peaks["step"] == pytest.approx(4 * each, rel=0.01) and fused.peak < 0.81 * adam.peak
+
+
 @pytest.mark.parametrize("sizes, overstated", {(784, 256, 10): 0.24, (3072, 512, 10): 0.14}.items())
 def test_B14_activations_are_what_backward_needs_and_not_every_output(sizes, overstated):
     sample_shape, hidden = MLPS[sizes]
@@ -495,10 +527,11 @@ def test_B14_activations_are_what_backward_needs_and_not_every_output(sizes, ove
 
 
 def test_B14_relu_shares_gelu_does_not_pooling_keeps_int64_and_dropout_a_mask():
-    def kept(*layers) -> list:
+    def kept(*layers, device="cuda") -> list:
         net = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
         net(torch.zeros(2, 1, 8, 8))
-        return [row for row in memory.trace(net, (1, 8, 8), 16).saved if row.layer != "loss" and not row.shared_with]
+        saved = memory.trace(net, (1, 8, 8), 16, device=device).saved
+        return [row for row in saved if row.layer != "loss" and not row.shared_with]
 
     conv = nn.Conv2d(1, 4, 3, padding=1)
     size = 16 * 4 * 8 * 8 * 4
@@ -508,6 +541,15 @@ def test_B14_relu_shares_gelu_does_not_pooling_keeps_int64_and_dropout_a_mask():
     assert [row.bytes for row in places] == [2 * size // 4]
     masks = [row for row in kept(conv, nn.ReLU(), nn.Dropout(0.5)) if row.dtype == "bool"]
     assert [row.bytes for row in masks] == [size // 4]
+    on_cpu = kept(conv, nn.ReLU(), nn.Dropout(0.5), device="cpu")
+    assert [row.bytes for row in on_cpu if "Dropout" in row.layer] == [size]  # there it is a float32
+
+
+def test_B14_activations_are_proportional_to_the_batch():
+    model = models.mlp(hidden=256)
+    one, four, eight = (memory.trace(model, (1, 28, 28), b).most["activations"] for b in (128, 512, 1024))
+    assert eight - four == pytest.approx(4 * (four - one) / 3, abs=1024)
+    assert eight == pytest.approx(8 * one, rel=0.02)
 
 
 @pytest.mark.parametrize("sizes, crossover", {(784, 256, 10): 774, (3072, 512, 10): 1756}.items())

@@ -155,6 +155,17 @@ def test_view_that_eats_the_batch():
     raised(ValueError, text, lambda: F.cross_entropy(nn.Linear(1568, 10)(rows), torch.zeros(64, dtype=torch.int64)))
 
 
+def test_a_second_backward_wants_what_the_first_gave_back():
+    text = (
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+        "been freed). Saved intermediate values of the graph are freed when you call .backward()"
+    )
+    weight = torch.ones(1, requires_grad=True)
+    for result in (weight * weight, F.cross_entropy(models.mlp()(DIGIT[None]), torch.tensor([0]))):
+        result.backward()
+        raised(RuntimeError, text, result.backward)
+
+
 def test_view_on_a_permuted_tensor():
     text = (
         "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
