@@ -73,9 +73,15 @@ _COUNTS = ((203_530, 203_530), (11_689_512, 513_000), (1, 1), (1_578_506, 0))
     praise="Adam against SGD, all trainable: 16 against 8, so 2 times.",
     slips={
         "that is how many numbers there are. Each takes 4 bytes.": lambda *given: fixed_bytes.right(*given) // 4,
+        "gradients and states take 4 bytes a number too.": lambda parameters, trainable, optimizer: (
+            4 * parameters + fixed_bytes.right(0, trainable, optimizer) // 4
+        ),
         "a frozen parameter has no gradient and no state: take trainable for those.": [
             _fixed(2, 0, 1, 2),
             lambda parameters, _, optimizer: fixed_bytes.right(parameters, parameters, optimizer),
+            lambda parameters, trainable, optimizer: (
+                fixed_bytes.right(parameters, parameters, optimizer) - 4 * (parameters - trainable)
+            ),
         ],
         "a frozen parameter takes memory as well: 4 bytes for each of parameters, trainable or not.": _fixed(
             0, 2, 3, 4
