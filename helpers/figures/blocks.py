@@ -147,7 +147,8 @@ def draw_norm(maps: Tensor) -> Drawing:
                 shapes.append(box(left - 5, top - 5, 88 * count - 2, 86, fill="none", edge=_BLUE, line=4))
             of = f"mean {mean}, std {std}" if mode == "train" else "stored mean, stored std"
             shapes.append(Text(left, top + 98, f"channel {channel}: {of}"))
-    shapes += [Text(4, 18, "train mode", bold=True), Text(386, 18, "eval mode", bold=True)]
+    shapes.append(Text(4, 18, "train mode: a channel of all images", bold=True))
+    shapes.append(Text(386, 18, "eval mode: each image by itself", bold=True))
     for left in (8, 386):
         shapes += [Text(left + 88 * place + 38, 42, f"image {place}", "middle") for place in range(count)]
     each = f"{count} x {height} x {width} = {count * height * width:,} numbers"
