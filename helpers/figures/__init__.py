@@ -17,5 +17,6 @@ from helpers.figures.kept import kept_picture
 from helpers.figures.layout import layout_picture, walk_picture
 from helpers.figures.shape_flow import shape_flow_picture
 from helpers.figures.shown import imshow_row, order_picture
+from helpers.figures.spread import spread
 from helpers.figures.step_memory import memory_bar, step_timeline
 from helpers.figures.strips import strips_picture
