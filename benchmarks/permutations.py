@@ -4,10 +4,10 @@
 
 Each network is trained anew for every seed, on the images as they are and in three random orders of their places; the
 colours of a place stay together. Seed, epochs and learning rate are the same for each order. The accuracy is that on
-the test images. Writes benchmarks/results/permutations.csv: one row for each training. About twelve minutes.
+the test images. Writes benchmarks/results/permutations.json: accuracies in %, ten a row. About twelve minutes.
 """
 
-import csv
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from helpers import data, models, training
 from helpers.data import ImageSet
 
-RESULTS = Path(__file__).resolve().parent / "results" / "permutations.csv"
+RESULTS = Path(__file__).resolve().parent / "results" / "permutations.json"
 ORDERS, SEEDS, EPOCHS, LEARNING_RATE = 3, 10, 8, 5e-3
 
 
@@ -70,18 +70,17 @@ def accuracy(build: Callable, number: int, seed: int, train: ImageSet, test: Ima
 def main() -> int:
     """Train all, write the table; return the exit code."""
     torch.set_num_threads(1)
-    with RESULTS.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["images", "network", "order", "seed", "accuracy"])
-        for images, load in {"digits": data.digits, "colours": data.colours}.items():
-            train, test = load(), load(train=False)
-            for name, build in NETWORKS.items():
-                for number in range(ORDERS + 1):
-                    shares = [accuracy(build, number, seed, train, test) for seed in range(SEEDS)]
-                    table.writerows([images, name, number, seed, f"{share:.4f}"] for seed, share in enumerate(shares))
-                    file.flush()
-                    mean = sum(shares) / SEEDS
-                    print(f"{images:8}{name:20}order {number}  {mean:.1%} ({min(shares):.1%} to {max(shares):.1%})")
+    table: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for images, load in {"digits": data.digits, "colours": data.colours}.items():
+        train, test = load(), load(train=False)
+        for name, build in NETWORKS.items():
+            cases = table.setdefault(images, {}).setdefault(name, {})
+            for number in range(ORDERS + 1):
+                case = f"order {number}" if number else "as they are"
+                cases[case] = [round(100 * accuracy(build, number, seed, train, test), 2) for seed in range(SEEDS)]
+                mean, low, high = sum(cases[case]) / SEEDS, min(cases[case]), max(cases[case])
+                print(f"{images:8}{name:20}{case:12}{mean:6.1f} ({low:.1f} to {high:.1f})", flush=True)
+    RESULTS.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -1,6 +1,7 @@
 """One measuring test for each claim of the course; its name begins with the claim's id. Lesson 08 will print these."""
 
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -15,6 +16,7 @@ from torchvision.transforms import ToTensor, v2
 
 from helpers import data, memory, models, training
 from helpers.batch import batch_facts
+from helpers.folders import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -196,34 +198,47 @@ def test_A7_a_photograph_goes_through_the_recipe_too(trained):
 # ---------------------------------------------------------------------------------------------------- lessons 03, 04
 
 
-def small_cnn() -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in ((1, 8), (8, 16), (16, 32)):
-        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+@pytest.fixture
+def permutations(monkeypatch):
+    """benchmarks/permutations.py as a module: the networks of lesson 06, and how they are trained."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import permutations
+
+    return permutations
 
 
-def test_B1_a_fixed_permutation_costs_a_cnn_but_not_an_mlp(digits, images):
-    test = data.digits(train=False)
-    order = torch.randperm(784, generator=torch.Generator().manual_seed(0))
+def losses(table, images: str, network: str) -> list[float]:
+    """Points of accuracy that each of the three orders of pixels costs: the mean of ten seeds."""
+    plain, *mixed = (sum(row) / len(row) for row in table[images][network].values())
+    return [plain - row for row in mixed]
 
-    def scramble(batch: torch.Tensor) -> torch.Tensor:
-        return batch.flatten(1)[:, order].view_as(batch)
 
-    def mean_accuracy(build, change) -> float:
-        shares = []
-        for seed in range(3):
-            torch.manual_seed(seed)
-            model = build()
-            training.fit(model, change(images), digits.labels, epochs=8, learning_rate=5e-3, seed=seed)
-            shares.append(training.accuracy(model, change(test.images.float() / 255), test.labels))
-        return sum(shares) / len(shares)
+def test_B1_a_fixed_permutation_costs_a_cnn_with_global_pooling(permutations, digits):
+    """Measured anew: five seeds, two permutations."""
+    test, build = data.digits(train=False), permutations.NETWORKS["CNN, global max"]
+    rows = [[100 * permutations.accuracy(build, order, seed, digits, test) for seed in range(5)] for order in range(3)]
+    plain, *mixed = (sum(row) / 5 for row in rows)
+    assert 1 < plain - sum(mixed) / 2 < 8
+    mean = permutations.NETWORKS["CNN, global mean"]
+    assert permutations.accuracy(mean, 0, 0, digits, test) - permutations.accuracy(mean, 1, 0, digits, test) > 0.06
 
-    change = {
-        build: mean_accuracy(build, scramble) - mean_accuracy(build, lambda x: x) for build in (models.mlp, small_cnn)
-    }
-    assert abs(change[models.mlp]) < 0.02
-    assert change[small_cnn] < -0.02
+
+def test_B1_the_table_says_what_the_lesson_says_and_comes_from_these_networks(permutations, digits):
+    table, test = json.loads(permutations.RESULTS.read_text()), data.digits(train=False)
+    for network in table["digits"]:
+        for case, row in table["digits"][network].items():
+            assert len(row) == len(table["colours"][network][case]) == permutations.SEEDS == 10
+        again = 100 * permutations.accuracy(permutations.NETWORKS[network], 1, 0, digits, test)
+        row = table["digits"][network]["order 1"]
+        assert min(row) - 3 < again < max(row) + 3, network
+    assert all(2.5 < loss < 5 for loss in losses(table, "digits", "CNN, global max"))
+    assert all(12.5 < loss < 21.5 for loss in losses(table, "digits", "CNN, global mean"))
+    for network in ("CNN, Flatten", "small CNN, Flatten"):
+        assert all(abs(loss) < 2 for loss in losses(table, "digits", network))
+    assert all(abs(loss) < 0.5 for loss in losses(table, "digits", "MLP"))
+    for network, rows in table["colours"].items():  # all changes stay below what the seeds do
+        seeds = max(max(row) - min(row) for row in rows.values())
+        assert all(abs(loss) < seeds / 3 for loss in losses(table, "colours", network)), network
 
 
 def test_B2_grey_pixels_are_uint8_and_become_floats_in_0_to_1(digits):

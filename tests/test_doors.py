@@ -226,7 +226,11 @@ VALID = {
     "figures.unroll_picture": lambda: {"image": data.digits().images[0]},
     "figures.features_picture": lambda: {"image": numbers().reshape(3, 1, 2)},
     "figures.curves": lambda: {"lines": {"MLP": {1: 1.0, 2: 1.5}}, "x": "batch size B", "y": "MiB", "sentence": "One."},
-    "figures.spread": lambda: {"groups": {"MLP": {"as they are": [89.0, 90.0]}}, "x": "accuracy in %", "sentence": "One."},
+    "figures.spread": lambda: {
+        "groups": {"MLP": {"as they are": [89.0, 90.0]}},
+        "x": "accuracy in %",
+        "sentence": "One.",
+    },
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
     "figures.memory_bar": lambda: {"trace": traced()},
     "figures.step_timeline": lambda: {"trace": traced()},

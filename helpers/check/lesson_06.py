@@ -1,4 +1,4 @@
-"""The checks of lesson 06: in_features behind a convolution, and odd batch sizes."""
+"""The checks of lesson 06: odd batch sizes, a batch of one, and in_features behind a convolution."""
 
 from math import prod
 
@@ -127,3 +127,52 @@ _SQUARE, _WIDE, _JOINED, _NINE = normal(6, 6), normal(6, 4), normal(12, 4), norm
 def takes_any_batch(layer, features):
     """A layer (any function) and its features in; True out if every (B, features) comes back as (B, something)."""
     return _tried(None)(layer, features)
+
+
+with seeded(6):
+    _CLASSIFIERS = [
+        (nn.Sequential(nn.Flatten(), nn.Linear(36, 10)), normal(10, 1, 6, 6)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(36, 10)), normal(1, 1, 6, 6)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(60, 4)), normal(4, 5, 3, 7).permute(3, 0, 1, 2)),
+        (nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), normal(1, 3, 2, 2)),
+    ]
+
+
+@exercise(
+    cases=_CLASSIFIERS,
+    praise="one class for each image, also for a batch of one.",
+    slips={
+        "argmax(0) goes down the batch: for each class the image with the most. With B = 10 and ten classes the shape "
+        "is right by accident. Which axis holds the classes?": lambda model, batch: model(batch).argmax(0),
+        "argmax without an axis looks through the whole batch. Name the axis of the classes.": (
+            lambda model, batch: model(batch).argmax()
+        ),
+        "B = 10 went well, but with B = 1 the batch axis is gone. Leave squeeze out.": (
+            lambda model, batch: model(batch).squeeze().argmax(-1)
+        ),
+        "these are the scores. The class is the place of the largest one in each row.": (
+            lambda model, batch: model(batch)
+        ),
+        "this is the largest score of each row. argmax gives its place, the class.": (
+            lambda model, batch: model(batch).max(1).values
+        ),
+        "that is the class of the smallest score: argmax, not argmin.": lambda model, batch: model(batch).argmin(1),
+        "that is a list. argmax gives a tensor already; leave it as it is.": (
+            lambda model, batch: model(batch).argmax(1).tolist()
+        ),
+        "the axis of the classes is still there, with size 1. Leave keepdim out.": (
+            lambda model, batch: model(batch).argmax(1, keepdim=True)
+        ),
+        "that is the class of the first image only. All of them can go through the model at once.": [
+            lambda model, batch: model(batch[:1]).argmax(1),
+            lambda model, batch: model(batch)[0].argmax(),
+        ],
+    },
+    crashes={
+        "Dimension out of range": "With B = 1 squeeze makes (10,) of (1, 10), and there is no axis 1 any more.",
+        "cannot be converted to Scalar": ".item() is for one number. The answer is a tensor (B,).",
+    },
+)
+def class_of_each(model, batch):
+    """A model and a batch (B, C, H, W) in; the class of each image out, (B,) int64, also for B = 1."""
+    return model(batch).argmax(1)

@@ -241,6 +241,11 @@ WRONG = {
     "takes_any_batch": {
         "catch it with try": lambda layer, features: all(len(layer(torch.rand(b, features))) == b for b in (1, 2, 3)),
     },
+    "class_of_each": {
+        "there is no axis 1 any more": lambda model, batch: model(batch).squeeze().argmax(1),
+        "is for one number": lambda model, batch: model(batch).argmax(1).item(),
+        "do not write sizes into your code": lambda model, batch: model(batch.reshape(10, -1)).view(10, 10).argmax(1),
+    },
     "model_bytes": {
         "a tensor has nbytes": lambda model: model.nbytes,
         "returned tensor of shape (2,), expected a Python number": lambda model: torch.tensor([3, 4]),
