@@ -42,7 +42,7 @@ def draw(facts: BatchFacts, pixels: Sheets | None = None) -> Drawing:
     product = " × ".join(str(size) for size in facts.shape)
     dtype = str(facts.dtype).removeprefix("torch.")
     size = f"{product} numbers × {facts.dtype.itemsize} bytes ({dtype}) = {exact_and_readable(facts.n_bytes)}"
-    outputs = ("batch B", "classes") if axes == 2 else ("batch B", *(f"axis {axis}" for axis in range(1, axes)))[:axes]
+    outputs = ("batch B", "outputs") if axes == 2 else ("batch B", *(f"axis {axis}" for axis in range(1, axes)))[:axes]
     width = min(82, 636 / (4 + axes) - 4)
     after = 2 + 4 * (width + 4)
     shapes = (
