@@ -225,6 +225,7 @@ VALID = {
     "figures.product_picture": lambda: {"left": (64, 784), "right": (784, 128)},
     "figures.unroll_picture": lambda: {"image": data.digits().images[0]},
     "figures.features_picture": lambda: {"image": numbers().reshape(3, 1, 2)},
+    "figures.broadcast_picture": lambda: {"shapes": {"batch": (2, 3, 4, 4), "mean": (3,)}},
     "figures.curves": lambda: {"lines": {"MLP": {1: 1.0, 2: 1.5}}, "x": "batch size B", "y": "MiB", "sentence": "One."},
     "figures.spread": lambda: {
         "groups": {"MLP": {"as they are": [89.0, 90.0]}},

@@ -8,6 +8,7 @@ from helpers.figures.bars import bars
 from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Picture
 from helpers.figures.batch import batch_picture
 from helpers.figures.blocks import block_picture, layers_picture, norm_picture
+from helpers.figures.broadcast import broadcast_picture
 from helpers.figures.cells import memory_row
 from helpers.figures.charts import curves, speed_up
 from helpers.figures.error_text import read_error

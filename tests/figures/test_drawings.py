@@ -13,7 +13,7 @@ from tools import problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, blocks, cells, flatten, kept, paper, shapes, shown, strips, svg
+from helpers.figures import batch, blocks, broadcast, cells, flatten, kept, paper, shapes, shown, strips, svg
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
@@ -71,6 +71,9 @@ DRAWINGS = {
     "failing layers": lambda: blocks.draw_layers(models.cnn(), {"with": DIGITS[:64] / 1, "without": DIGITS[0] / 1}),
     "norm of two": lambda: blocks.draw_norm(DIGITS[:2] / 255),
     "largest norm": lambda: blocks.draw_norm(COLOURS[:4] * -100.0),
+    "smallest broadcast": lambda: broadcast.draw({"a": (1,), "b": (1,)}),
+    "largest broadcast": lambda: broadcast.draw({"twelve wide": (2, 100_000, 3, 224, 224), "mean": (1, 1, 1, 1)}),
+    "failing broadcast": lambda: broadcast.draw({"batch": (256, 3, 32, 32), "mean": (3,)}),
     "flow": lambda: flows.draw(shape_flow(DIGITS[:64], 784)),
     "largest flow": lambda: flows.draw(shape_flow(COLOURS[:256], 3072, 512)),
     "failing flow": lambda: flows.draw(shape_flow(COLOURS[:256], 4096, 512)),
