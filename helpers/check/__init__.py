@@ -2,7 +2,7 @@
 
 from helpers.check.lesson_00 import bytes_of, odd_entry, photo_bytes, to_mib
 from helpers.check.lesson_01 import grey_batch, rows_independent, to_batch
-from helpers.check.lesson_02 import dataset_mean, normalise, predict_one
+from helpers.check.lesson_02 import dataset_mean, normalise, predict_one, train_step
 from helpers.check.lesson_03 import bgr_to_rgb, brighten, denormalise, to_display, to_model
 from helpers.check.lesson_04 import cut_out, offset_of, shares_memory, strides_of
 from helpers.check.lesson_05 import build_mlp, flatten_batch, mlp_parameters

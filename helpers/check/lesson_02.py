@@ -1,9 +1,14 @@
-"""The checks of lesson 02: broadcasting, means, and the recipe."""
+"""The checks of lesson 02: broadcasting, means, a step of training, and the recipe."""
+
+import copy
+from math import isclose
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from helpers.check.core import Tried, exercise, normal, pixels, seeded
+from helpers.check.guard import attempt
 
 
 def _per_channel(work):
@@ -59,6 +64,10 @@ def normalise(batch, mean, std):
     return (batch - mean[:, None, None]) / std[:, None, None]
 
 
+def _no_tensor(tried: Tried) -> str | None:
+    return "that is a tensor; .item() makes a Python float of it." if isinstance(tried.got, Tensor) else None
+
+
 def _weighed(losses, sizes):
     return sum(loss * size for loss, size in zip(losses, sizes, strict=True))
 
@@ -85,15 +94,106 @@ def _weighed(losses, sizes):
         "only the first batch was counted. Is the return inside the loop?": lambda losses, sizes: (
             losses[0] * sizes[0] / sum(sizes)
         ),
-        "// cuts off what is behind the point. Use /.": lambda losses, sizes: _weighed(losses, sizes) // sum(sizes),
+        "what is behind the point is gone. Divide with /, and leave int(...) and round(...) out.": [
+            lambda losses, sizes: _weighed(losses, sizes) // sum(sizes),
+            lambda losses, sizes: int(_weighed(losses, sizes) / sum(sizes)),
+            lambda losses, sizes: round(_weighed(losses, sizes) / sum(sizes)),
+        ],
         "the last batch was left out. It is short, but it counts.": lambda losses, sizes: (
             _weighed(losses[:-1], sizes[:-1]) / sum(sizes[:-1])
         ),
     },
+    coach=_no_tensor,
 )
 def dataset_mean(losses, sizes):
     """Batch losses (means) and batch sizes in; the mean over all samples out."""
     return _weighed(losses, sizes) / sum(sizes)
+
+
+def _loss(model, images, labels, **how):
+    return F.cross_entropy(model(images), labels, **how)
+
+
+def _stepped(model, optimizer, images, labels):
+    loss = _loss(model, images, labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def _same_weights(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.allclose(mine, right, atol=1e-6) for mine, right in pairs)
+
+
+def _trained(tried: Tried) -> str | None:
+    """What no number shows: where the weights went. A second call shows whether old gradients are still there."""
+    if (message := _no_tensor(tried)) or not isclose(tried.got, tried.want, rel_tol=1e-4):
+        return message
+    model, twin = tried.after[0], copy.deepcopy(tried.arguments)
+    _stepped(*twin)
+    if not _same_weights(model, twin[0]):
+        if not _same_weights(model, tried.arguments[0]):
+            return "the loss is right, but the weights went elsewhere. One backward() and one step() is all."
+        if all(parameter.grad is None for parameter in model.parameters()):
+            return (
+                "the loss is right, but no weight moved: there was no gradient when step() came. The order is "
+                "zero_grad(), backward(), step()."
+            )
+        return "the loss is right and backward() filled .grad, but no step() came after it, so no weight moved."
+    attempt(tried.answer, *tried.after)
+    _stepped(*twin)
+    if not _same_weights(model, twin[0]):
+        return (
+            "one call is right, but at the next one the old gradients are still in .grad: backward() adds to them. "
+            "Call optimizer.zero_grad() before backward()."
+        )
+    return None
+
+
+def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.optim.Optimizer, Tensor, Tensor]:
+    with seeded(rows):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(features, classes))
+        labels = torch.randint(classes, (rows,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    return model, optimizer, normal(rows, 1, 2, features // 2), labels
+
+
+@exercise(
+    cases=[_to_train(8, 6, 3), _to_train(1, 4, 3), _to_train(10, 10, 10)],
+    praise="loss, zero_grad, backward, step: a step of training.",
+    slips={
+        "that is the sum over the batch. cross_entropy gives the mean by itself.": (
+            lambda model, optimizer, images, labels: _loss(model, images, labels, reduction="sum").item()
+        ),
+        "softmax came first, but cross_entropy has one inside. Give it the logits.": (
+            lambda model, optimizer, images, labels: F.cross_entropy(model(images).softmax(1), labels).item()
+        ),
+        "that is the loss after the step. Keep the one from before it.": (
+            lambda model, optimizer, images, labels: (
+                _stepped(model, optimizer, images, labels),
+                _loss(model, images, labels).item(),
+            )[1]
+        ),
+        "what is behind the point is gone. .item() makes a Python float.": (
+            lambda model, optimizer, images, labels: int(_loss(model, images, labels))
+        ),
+        "that is the share of right answers. Return the loss.": (
+            lambda model, optimizer, images, labels: (model(images).argmax(1) == labels).float().mean().item()
+        ),
+    },
+    crashes={
+        "must be Tensor, not": "cross_entropy takes the logits, model(images), and the labels.",
+        "expected scalar type": "cross_entropy takes the logits first, then the labels.",
+        "has no attribute 'backward'": "backward() belongs to the loss as a tensor: call .item() at the end only.",
+    },
+    coach=_trained,
+    trains=True,
+)
+def train_step(model, optimizer, images, labels):
+    """A model, its optimizer and a batch in; after one step of training, the loss from before it as a float out."""
+    return _stepped(model, optimizer, images, labels).item()
 
 
 class _Witness(nn.Module):

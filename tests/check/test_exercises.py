@@ -22,7 +22,7 @@ SLIPS = [(name, message, slip) for name, one in CHECKS.items() for message, slip
 
 def evaluated(exercise, source) -> object:
     """What the check is called on, after this code in the stub's place."""
-    space = {"torch": torch, "np": np}
+    space = {"torch": torch, "np": np, "F": torch.nn.functional}
     exec(source, space)
     return eval(exercise.check.source.split("(", 1)[1].rsplit(")", 1)[0], space)
 
@@ -113,8 +113,9 @@ def test_an_answer_that_is_wrong_once_does_not_pass(name):
     for case in CHECKS[name].cases:
 
         def once(*arguments, case=case):
+            here = core._same(arguments, case)  # before the answer trains a model
             result = SOLUTIONS[name](*arguments)
-            return spoilt(result) if core._same(arguments, case) else result
+            return spoilt(result) if here else result
 
         verdict = CHECKS[name](once)
         assert not verdict.passed

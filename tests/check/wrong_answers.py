@@ -54,6 +54,14 @@ def written_and_looked(a, b):
     return not torch.equal(before, b)
 
 
+def trained(model, optimizer, images, labels, order="zero_grad backward step", leave_out=""):
+    loss = F.cross_entropy(model(images), labels)
+    for line in order.split():
+        if line != leave_out:
+            getattr(loss if line == "backward" else optimizer, line)()
+    return loss.item()
+
+
 def logits(model, image):
     with torch.no_grad():
         return model.eval()(image.float() / 255)
@@ -139,6 +147,22 @@ WRONG = {
         "with TypeError": lambda losses, sizes: losses * sizes / sum(sizes),
         "changed the list that it was given": used_up,
         "a loop in a loop": lambda losses, sizes: sum(a * b for a in losses for b in sizes) / sum(sizes),
+        ".item() makes a Python float": lambda losses, sizes: torch.tensor(losses).mean(),
+    },
+    "train_step": {
+        "the old gradients are still in .grad": lambda *given: trained(*given, leave_out="zero_grad"),
+        "there was no gradient when step() came": lambda *given: trained(*given, leave_out="backward"),
+        "no step() came after it": lambda *given: trained(*given, leave_out="step"),
+        "The order is zero_grad(), backward(), step()": lambda *given: trained(*given, order="backward zero_grad step"),
+        "step() came after it": lambda *given: trained(*given, order="zero_grad step backward"),
+        "the weights went elsewhere": lambda *given: trained(*given, order="zero_grad backward step step"),
+        ".item() makes a Python float": lambda model, optimizer, images, labels: F.cross_entropy(model(images), labels),
+        "call .item() at the end only": lambda model, optimizer, images, labels: (
+            F.cross_entropy(model(images), labels).item().backward()
+        ),
+        "changed the tensor of shape (8, 1, 2, 3) that it was given": lambda *given: trained(
+            *given[:2], given[2].mul_(2), given[3]
+        ),
     },
     "predict_one": {
         "Which step adds the batch axis?": lambda model, image: logits(model, image).argmax(1).item(),
