@@ -87,6 +87,19 @@ def test_A3_samples_per_second_rise_with_the_batch_and_flatten(images):
     assert last > 1.3  # near 2: doubling the batch nearly doubles the time, so the curve has flattened
 
 
+def test_A3_at_batch_size_1_a_call_is_mostly_overhead(images):
+    """The same layers with next to no arithmetic in them: no parallel work, only the cost of the calls."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    for net in (models.mlp(), linear):
+        layers = [nn.Linear(1, 1) if isinstance(layer, nn.Linear) else layer for layer in net]
+        empty, shares = nn.Sequential(*layers), []
+        with torch.no_grad():
+            for _ in range(3):  # measured here: 0.7 to 0.8 for the MLP, 1.0 for the Linear model
+                fixed = training.seconds(lambda empty=empty: empty(images[:1, :, :1, :1]))
+                shares.append(fixed / training.seconds(lambda net=net: net(images[:1])))
+        assert max(shares) > 0.5, shares
+
+
 def test_A4_one_copy_beats_many(images):
     source, target = images[:1024], torch.empty(1024, 1, 28, 28)
     many = training.seconds(lambda: [target[i].copy_(source[i]) for i in range(1024)])
@@ -110,6 +123,46 @@ def test_A5_preprocessing_a_batch_equals_the_loop_and_is_faster():
     whole = (colours - mean) / std
     assert torch.allclose(whole.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
     assert torch.allclose(whole.std((0, 2, 3)), torch.ones(3), atol=1e-4)
+
+
+def test_A5_a_random_transform_draws_once_for_the_batch_but_not_gaussian_noise():
+    copies = data.colours().images[:1].repeat(16, 1, 1, 1).float() / 255
+    for transform, alike in (
+        (v2.RandomHorizontalFlip(), True),
+        (v2.RandomRotation(45), True),
+        (v2.RandomResizedCrop(24), True),
+        (v2.ColorJitter(0.5, 0.5), True),
+        (v2.GaussianNoise(), False),
+    ):
+        for _ in range(3):
+            out = transform(copies)
+            assert torch.equal(out, out[:1].expand_as(out)) is alike, transform
+
+
+def test_A6_with_class_weights_the_loss_is_a_weighted_mean(digits, images):
+    torch.manual_seed(0)
+    logits, y, weight = models.cnn()(images[:64]), digits.labels[:64], torch.arange(1.0, 11.0)
+    each = F.cross_entropy(logits, y, weight, reduction="none")
+    loss = F.cross_entropy(logits, y, weight)
+    assert not torch.allclose(each.mean(), loss, rtol=0.01)
+    assert torch.allclose(each.sum() / weight[y].sum(), loss)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_A6_with_one_line_of_the_loop_left_out_nothing_is_learned(digits, images, seed):
+    """The lesson's network and learning rate: a smaller one may hide that zero_grad is missing."""
+    share = {}
+    for left_out in ("nothing", "zero_grad", "backward", "step"):
+        torch.manual_seed(seed)
+        model = models.cnn()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+        for rows in [rows for _ in range(6) for rows in torch.randperm(len(images)).split(64)]:
+            loss = F.cross_entropy(model(images[rows]), digits.labels[rows])
+            for line in (optimizer.zero_grad, loss.backward, optimizer.step):
+                if line.__name__ != left_out:
+                    line()
+        share[left_out] = training.accuracy(model, images, digits.labels)
+    assert share["nothing"] > 0.7 and max(share["zero_grad"], share["backward"], share["step"]) < 0.4, share
 
 
 def test_A6_loss_and_gradient_of_a_batch_are_means(digits, images):
