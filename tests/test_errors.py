@@ -65,6 +65,12 @@ def test_default_collate_on_pil_images():
     raised(TypeError, text, lambda: next(iter(DataLoader([photo, photo], batch_size=2))))
 
 
+def test_means_of_channels_against_a_batch():
+    text = "The size of tensor a (32) must match the size of tensor b (3) at non-singleton dimension 3"
+    raised(RuntimeError, text, lambda: torch.rand(256, 3, 32, 32) - torch.rand(3))
+    assert (torch.rand(3, 3, 3, 3) - torch.rand(3)).shape == (3, 3, 3, 3)  # silent
+
+
 def test_photograph_into_a_grey_model():
     text = "expected input[1, 3, 600, 512] to have 1 channels, but got 3 channels instead"
     raised(RuntimeError, text, lambda: models.cnn()(torch.rand(1, 3, 600, 512)))

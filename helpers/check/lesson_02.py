@@ -55,7 +55,7 @@ def _to_normalise(*shape: int) -> tuple[Tensor, Tensor, Tensor]:
         ),
     },
     crashes={
-        "is invalid for input of size": "The number of channels is not always 3: -1 lets view work it out.",
+        "is invalid for input of size": "The number of channels is not always 3: with -1, PyTorch works it out.",
         "must match the size": "(C,) lines up with the last axis, the width. Which shape lines up with axis 1 of four?",
     },
 )

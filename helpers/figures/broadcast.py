@@ -57,6 +57,7 @@ def _size(left: float, y: float, words: str, dashed: bool, fits: bool) -> list[S
 
 def _sentence(names: list[str], sizes: list[tuple[int, ...]], result: list[int | None]) -> str:
     given = f"{names[0]} {sizes[0]} and {names[1]} {sizes[1]}, lined up from the right"
+    given += "; (1) stands for a missing axis" if len(sizes[0]) != len(sizes[1]) else ""
     if None not in result:
         return f"{given}: what is grey is stretched, and the result is {tuple(result)}."
     axis = -1 - result[::-1].index(None)

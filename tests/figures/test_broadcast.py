@@ -37,6 +37,7 @@ def test_a_stretched_and_a_missing_size_have_a_dashed_edge():
     drawing = broadcast.draw({"batch": BATCH, "mean": (3, 1, 1)})
     dashed = [shape.dashed for shape in drawing.shapes if isinstance(shape, shapes.Area)]
     assert dashed == [False, True, False] + [False] * 3 + [False, True, False] * 2
+    assert "(1) stands for a missing axis" in drawing.sentence
     assert "(1)" in [shape.words for shape in drawing.shapes if isinstance(shape, shapes.Text)]
 
 
