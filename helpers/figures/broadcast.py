@@ -13,9 +13,8 @@ _WIDE, _STEP, _RIGHT = 92, 100, 730  # of a size, from one to the next, and wher
 def broadcast_picture(shapes: Mapping[str, tuple[int, ...]]) -> Picture:
     """Two named shapes of up to five sizes, lined up from the right, and what broadcasting makes of them.
 
-    shapes: {name: shape}, exactly two. A size that is stretched, or that is missing and
-    counts as 1, is grey with a dashed edge.
-    Raises `Problem` for anything else.
+    shapes: {name: shape}, exactly two. A size that is stretched, or that is missing and counts as 1, is grey with a
+    dashed edge. Raises `Problem` for anything else.
     """
     return picture(draw(shapes))
 
