@@ -135,7 +135,10 @@ def _trained(tried: Tried) -> str | None:
     _stepped(*twin)
     if not _same_weights(model, twin[0]):
         if not _same_weights(model, tried.arguments[0]):
-            return "the loss is right, but the weights went elsewhere. One backward() and one step() is all."
+            return (
+                "the loss is right, but the weights went elsewhere. One backward() of this loss and one step() of the "
+                "given optimizer is all."
+            )
         if all(parameter.grad is None for parameter in model.parameters()):
             return (
                 "the loss is right, but no weight moved: there was no gradient when step() came. The order is "
@@ -177,15 +180,16 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
             )[1]
         ),
         "what is behind the point is gone. .item() makes a Python float.": (
-            lambda model, optimizer, images, labels: int(_loss(model, images, labels))
+            lambda model, optimizer, images, labels: int(_loss(model, images, labels).item())
         ),
         "that is the share of right answers. Return the loss.": (
             lambda model, optimizer, images, labels: (model(images).argmax(1) == labels).float().mean().item()
         ),
     },
     crashes={
-        "must be Tensor, not": "cross_entropy takes the logits, model(images), and the labels.",
-        "expected scalar type": "cross_entropy takes the logits first, then the labels.",
+        "log_softmax": "cross_entropy takes the logits first, model(images), then the labels.",
+        "spatial targets": "cross_entropy takes the logits, model(images), not the images.",
+        "does not require grad": "Without gradients there is no backward(): leave torch.no_grad() out.",
         "has no attribute 'backward'": "backward() belongs to the loss as a tensor: call .item() at the end only.",
     },
     coach=_trained,

@@ -157,6 +157,11 @@ WRONG = {
         "step() came after it": lambda *given: trained(*given, order="zero_grad step backward"),
         "the weights went elsewhere": lambda *given: trained(*given, order="zero_grad backward step step"),
         ".item() makes a Python float": lambda model, optimizer, images, labels: F.cross_entropy(model(images), labels),
+        "takes the logits first": lambda model, optimizer, images, labels: F.cross_entropy(labels, model(images)),
+        "not the images": lambda model, optimizer, images, labels: F.cross_entropy(images, labels).item(),
+        "leave torch.no_grad() out": lambda model, optimizer, images, labels: F.cross_entropy(
+            model(images).detach(), labels
+        ).backward(),
         "call .item() at the end only": lambda model, optimizer, images, labels: (
             F.cross_entropy(model(images), labels).item().backward()
         ),
