@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from test_originals import small_mnist, write
+from tools import out_of_memory
 from torch import nn
 
 import helpers
@@ -233,6 +234,8 @@ VALID = {
         "sentence": "One.",
     },
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
+    "figures.gpu_boxes": lambda: {"allocated": 1, "reserved": 2, "in_use": 3, "capacity": 4},
+    "figures.out_of_memory": lambda: {"text": out_of_memory()},
     "figures.memory_bar": lambda: {"trace": traced()},
     "figures.step_timeline": lambda: {"trace": traced()},
     "figures.kept_picture": lambda: {"trace": traced()},

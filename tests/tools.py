@@ -54,3 +54,14 @@ def blocks() -> nn.Sequential:
 
 def size_of(tensors) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def out_of_memory(tried="1.75 GiB", capacity="15.50 GiB", free="1.00 GiB", process="14.50 GiB", allocated="14.00 GiB",
+                  unallocated="256.00 MiB"):  # fmt: skip
+    """PyTorch's text, shortened at its end."""
+    return (
+        f"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {tried}. GPU 0 has a total capacity of "
+        f"{capacity} of which {free} is free. Including non-PyTorch memory, this process has {process} memory in use. "
+        f"Of the allocated memory {allocated} is allocated by PyTorch, and {unallocated} is reserved by PyTorch but "
+        "unallocated. If reserved but unallocated memory is large try setting …"
+    )

@@ -13,6 +13,7 @@ from helpers.figures.cells import memory_row
 from helpers.figures.charts import curves, speed_up
 from helpers.figures.error_text import read_error
 from helpers.figures.flatten import entry_picture, features_picture, product_picture, unroll_picture
+from helpers.figures.gpu_memory import gpu_boxes, out_of_memory
 from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.kept import kept_picture
 from helpers.figures.layout import layout_picture, walk_picture

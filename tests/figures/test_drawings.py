@@ -9,11 +9,24 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tools import problem
+from tools import out_of_memory, problem
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
-from helpers.figures import batch, blocks, broadcast, cells, flatten, kept, paper, shapes, shown, strips, svg
+from helpers.figures import (
+    batch,
+    blocks,
+    broadcast,
+    cells,
+    flatten,
+    gpu_memory,
+    kept,
+    paper,
+    shapes,
+    shown,
+    strips,
+    svg,
+)
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
@@ -92,6 +105,18 @@ DRAWINGS = {
     "features": lambda: flatten.draw_features(torch.arange(12).view(3, 2, 2)),
     "largest features": lambda: flatten.draw_features(torch.full((1, 3, 4), 999)),
     "smallest features": lambda: flatten.draw_features(torch.full((1, 1, 1), -99)),
+    "boxes": lambda: gpu_memory.draw_boxes(3 * 2**20, 6 * 2**20, 2**28, 2**34),
+    "largest boxes": lambda: gpu_memory.draw_boxes(2**50, 2**50, 2**50, 2**50),
+    "empty boxes": lambda: gpu_memory.draw_boxes(0, 0, 0, 1),
+    "out of memory": lambda: gpu_memory.draw_out_of_memory(out_of_memory()),
+    "out of memory beside others": lambda: gpu_memory.draw_out_of_memory(out_of_memory(capacity="141.00 GiB")),
+    "a giant is refused": lambda: gpu_memory.draw_out_of_memory(out_of_memory(tried="1171875.00 GiB")),
+    "an empty GPU refuses": lambda: gpu_memory.draw_out_of_memory(
+        out_of_memory("9.00 GiB", "8.00 GiB", "7.90 GiB", "100.00 MiB", "0 bytes", "0 bytes")
+    ),
+    "a small piece is refused": lambda: gpu_memory.draw_out_of_memory(
+        out_of_memory("20.00 MiB", "8.00 GiB", "7.90 GiB", "100.00 MiB", "0 bytes", "0 bytes")
+    ),
     "bar": lambda: steps.draw_bar(step_memory("digits MLP", 64, with_crossover=True)),
     "small bar": lambda: steps.draw_bar(step_memory("digits MLP", 1, 8, 1, "sgd", with_crossover=True)),
     "largest bar": lambda: steps.draw_bar(step_memory("ResNet-18", 8192, with_crossover=True)),
