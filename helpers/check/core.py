@@ -202,8 +202,13 @@ class Question(Check):
             raise _NotYet(f"{self.name} is a function; give the value itself, plain numbers.")
         value = attempt(lambda: answer).result
         parts = list(value) if isinstance(value, tuple | list) else [value]
-        if not parts or any(part is None or part is ... for part in parts):
-            raise _NotYet(f"{self.name} is still empty. Put your answer in place of ... in the cell above and run it.")
+        names, empty = self.name.split(", "), [part is None or part is ... for part in parts]
+        if not parts or any(empty):
+            some = len(parts) == len(names) and not all(empty)
+            which = " and ".join(name for name, is_empty in zip(names, empty, strict=True) if is_empty) if some else ""
+            raise _NotYet(
+                f"{which or self.name} is still empty. Put your answer in place of ... in the cell above and run it."
+            )
         for part in parts:
             if _family(part) != "number":
                 raise _NotYet(f"{self.name} holds a {kind(part)}; expected plain numbers without quotes or units.")
@@ -211,7 +216,7 @@ class Question(Check):
                 raise _NotYet(f"{self.name} is NaN (not a number). Start again from whole numbers.")
         wanted = self.right if isinstance(self.right, tuple) else (self.right,)
         if len(parts) != len(wanted):
-            raise _NotYet(f"{self.name}: got {len(parts)} numbers, expected {len(wanted)}.")
+            raise _NotYet(f"{self.name}: got {len(parts)} number{'s' * (len(parts) != 1)}, expected {len(wanted)}.")
         if tuple(parts) == wanted:
             return
         value = tuple(parts) if isinstance(self.right, tuple) else parts[0]

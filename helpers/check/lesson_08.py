@@ -1,5 +1,6 @@
 """The checks of lesson 08: the crossover, an error, a leak."""
 
+import copy
 from itertools import pairwise
 
 import torch
@@ -23,7 +24,8 @@ def _fixed(a_parameter: int):
 
 
 @exercise(
-    cases=[*SIZES[::-1], ((2, 3, 12),)],  # in the last, the fixed part is a whole number of samples
+    # In the second last, the fixed part is a whole number of samples; in the last, 4 bytes less for a label matter.
+    cases=[*SIZES[::-1], ((2, 3, 12),), ((1000, 2, 10),)],
     praise="far below this B, a smaller batch saves next to nothing.",
     slips={
         "both are equal one sample earlier already. Round up only if there is a rest.": lambda sizes: (
@@ -44,9 +46,12 @@ def _fixed(a_parameter: int):
         "the biases are missing, one for each output.": _whole_batches(
             lambda sizes: 16 * sum(a * b for a, b in pairwise(sizes))
         ),
-        "one sample has a label too, 8 bytes.": _whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes)),
+        "one sample has a label too, an int64: 8 bytes.": [
+            *_whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes)),
+            *_whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes) + 4),
+        ],
     },
-    crashes={"ellipsis": "It calls one of your functions that is still empty: exercises 2 and 3 first."},
+    crashes={"ellipsis": "It calls a function that is still empty. Write the sums out, as the task gives them."},
 )
 def crossover_batch(sizes):
     """The sizes of an MLP in; the smallest B whose batch and activations reach parameters, gradients, Adam's state."""
@@ -71,27 +76,38 @@ oom_numbers = Question(
 )
 
 
-def _batches(count: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
-    return [(normal(16, 1, 8, 8, seed=seed + n), torch.arange(16) % 10) for n in range(count)]
+def _batches(*sizes: int) -> list[tuple[Tensor, Tensor]]:
+    return [(normal(size, 1, 8, 8, seed=place + size), torch.arange(size) % 10) for place, size in enumerate(sizes)]
 
 
-with seeded(0):  # deep enough that kept activations outweigh the rest
+with seeded(0):  # deep enough that kept activations outweigh the rest; BatchNorm tells train from eval mode
     _HIDDEN = [layer for _ in range(5) for layer in (nn.Linear(64, 64), nn.ReLU())]
-    _DEEP = nn.Sequential(nn.Flatten(), *_HIDDEN, nn.Linear(64, 10))
+    _DEEP = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), *_HIDDEN, nn.Linear(64, 10))
+    for _layer in _DEEP[2::2]:
+        nn.init.normal_(_layer.weight, std=0.2)  # larger than usual, so that losses differ
 
 
-def _losses(model, batches):
+def _losses(model, batches, train=False):
+    model.train(train)
     with torch.no_grad():
         return [F.cross_entropy(model(images), labels).item() for images, labels in batches]
 
 
-def _peak(work, count: int) -> int:
+def _sizes(batches):
+    return [len(labels) for _, labels in batches]
+
+
+def _weighted(losses, batches):
+    return sum(loss * size for loss, size in zip(losses, _sizes(batches), strict=True)) / sum(_sizes(batches))
+
+
+def _peak(work, count: int, keeps_graphs: bool = True) -> int:
     """Bytes at the peak with so many batches."""
-    batches = _batches(count)
+    model, batches = copy.deepcopy(_DEEP), _batches(*[16] * count)
 
     def watched() -> int:
-        with watch() as live:
-            work(_DEEP, batches)
+        with torch.set_grad_enabled(keeps_graphs), watch() as live:
+            work(model, batches)
         return live.peak
 
     return attempt(watched).result or 0
@@ -106,29 +122,45 @@ def _needs_one_batch(tried: Tried) -> str | None:
         )
     if abs(tried.got - tried.want) > 1e-5:
         return None
-    one, six = _peak(tried.answer, 1), _peak(tried.answer, 6)
+    one, six, right = _peak(tried.answer, 1), _peak(tried.answer, 6), _peak(mean_loss.right, 1)
     if six > 1.2 * one:
-        return (
-            f"the number is right, but 1 batch needs {one:,} bytes at the peak and 6 batches {six:,}. Something of "
-            "the old batch lives on: a graph (use torch.no_grad()), or a list of tensors."
+        cause = (
+            "Batches or results of all of them are there at once, in a list or by torch.cat: take one after the other."
+            if _peak(tried.answer, 6, keeps_graphs=False) > 1.2 * right
+            else "The graph of the old batch lives on: use torch.no_grad()."
         )
-    if one > 1.2 * _peak(mean_loss.right, 1):
+        return f"the number is right, but 1 batch needs {one:,} bytes at the peak and 6 batches {six:,}. {cause}"
+    if one > 1.2 * right:
         return "the number is right, but activations are kept for a backward() that never comes: torch.no_grad()."
     return None
 
 
 @exercise(
-    cases=[(_DEEP, _batches(count, 10 * count)) for count in (3, 1, 5)],
-    praise="however many batches, the memory of one.",
+    cases=[(_DEEP, _batches(*sizes)) for sizes in ((16, 16, 5), (7,), (1, 30, 4))],
+    praise="every image counts the same, and however many batches there are, the memory of one.",
     slips={
-        "that is the sum. Divide by how many batches there are.": lambda *given: sum(_losses(*given)),
-        "that is the last batch's loss. Add all up.": lambda *given: _losses(*given)[-1],
-        "that is the first batch's loss, divided. Does return stand inside the loop?": lambda *given: (
-            _losses(*given)[0] / len(given[1])
+        "that is the mean of the batches' means, where an image of a small batch counts more. Weight each loss by "
+        "len(labels), and divide by the number of images.": lambda *given: sum(_losses(*given)) / len(given[1]),
+        "that is the loss in train mode: BatchNorm mixes the batch. model.eval() first.": [
+            lambda *given: _weighted(_losses(*given, train=True), given[1]),
+            lambda *given: sum(_losses(*given, train=True)) / len(given[1]),
+        ],
+        "that is the sum. Divide by how many images there are.": lambda *given: (
+            _weighted(_losses(*given), given[1]) * sum(_sizes(given[1]))
         ),
-        "that is the first batch's loss. Does return stand inside the loop?": lambda *given: _losses(*given)[0],
-        "cross_entropy is a mean already: divide by the number of batches.": lambda model, batches: (
-            sum(_losses(model, batches)) / sum(len(labels) for _, labels in batches)
+        "that is the sum of the batches' means. Weight each by len(labels), and divide by the number of images.": (
+            lambda *given: sum(_losses(*given))
+        ),
+        "that is the last batch's loss. Add all up.": lambda *given: _losses(*given)[-1],
+        "that is the first batch's loss alone. Does return stand inside the loop?": [
+            lambda *given: _losses(*given)[0],
+            lambda *given: _losses(*given)[0] * _sizes(given[1])[0] / sum(_sizes(given[1])),
+        ],
+        "cross_entropy is a mean already: before you divide by the number of images, weight each by len(labels).": (
+            lambda *given: sum(_losses(*given)) / sum(_sizes(given[1]))
+        ),
+        "the losses are weighted: divide by the number of images, not of batches.": lambda *given: (
+            _weighted(_losses(*given), given[1]) * sum(_sizes(given[1])) / len(given[1])
         ),
     },
     crashes={
@@ -139,9 +171,10 @@ def _needs_one_batch(tried: Tried) -> str | None:
     coach=_needs_one_batch,
 )
 def mean_loss(model, batches):
-    """A model and batches in; the mean loss as a number out, with one batch's memory at most."""
+    """A model and batches of any sizes in; the mean loss of an image in eval mode out, with one batch's memory."""
+    model.eval()
     total = 0.0
     with torch.no_grad():
         for images, labels in batches:
-            total += F.cross_entropy(model(images), labels).item()
-    return total / len(batches)
+            total += F.cross_entropy(model(images), labels).item() * len(labels)
+    return total / sum(_sizes(batches))
