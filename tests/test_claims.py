@@ -623,15 +623,41 @@ def test_B14_activations_are_proportional_to_the_batch():
     assert eight == pytest.approx(8 * one, rel=0.02)
 
 
+def test_B15_activations_rule_a_deep_network_beyond_its_crossover():
+    at = memory.any_batch(resnet18(), (3, 224, 224))
+    assert memory.crossover_of(at) == 9
+    step = at(32)
+    assert step.peak_phase == "backward" and step.largest == "activations"
+    assert (step.at_peak["activations"] // 2**20, round(step.peak / 2**20), round(step.allocated / 2**20)) == (
+        630, 833, 836
+    )  # fmt: skip
+    assert at(2).peak_phase == "step" and at(3).peak_phase == "backward"
+
+
 @pytest.mark.parametrize("sizes, crossover", {(784, 256, 10): 774, (3072, 512, 10): 1756}.items())
-def test_B15_the_batch_weighs_more_than_the_model_from_the_crossover_on(sizes, crossover):
+def test_B15_in_the_mlps_it_is_the_batch_itself(sizes, crossover):
     sample_shape, hidden = MLPS[sizes]
     model = models.mlp(sample_shape, hidden)
     assert memory.crossover(model, sample_shape, optimizer="adam") == crossover
     count = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
     assert -(-16 * count // (4 * sum(sizes) + 8)) == crossover
+    at = memory.any_batch(model, sample_shape)
+    for b in (1, 64, crossover // 2, crossover, crossover + 1, 2 * crossover, 4096, 8192, 2**16):
+        assert at(b).largest == ("batch" if b >= crossover else "optimizer state")
+        assert at(b).most["batch"] > at(b).most["activations"]
 
     def saved(b: int) -> float:
-        return 1 - memory.trace(model, sample_shape, b // 2).peak / memory.trace(model, sample_shape, b).peak
+        return 1 - at(b // 2).peak / at(b).peak
 
     assert saved(64) < 0.03 and saved(8 * crossover) > 0.4
+
+
+def test_B15_batch_optimizer_and_network_move_the_peak():
+    def phase(model, b, optimizer="adam"):
+        return memory.trace(model, (1, 28, 28), b, optimizer=optimizer).peak_phase
+
+    mlp = models.mlp(hidden=256)
+    assert [phase(mlp, b) for b in (1, 64, 526, 527, 4096)] == ["step"] * 3 + ["backward"] * 2
+    assert {phase(mlp, b, "sgd") for b in (1, 64, 4096)} == {"backward"}
+    assert {phase(mlp, b, lambda p: torch.optim.Adam(p, fused=True)) for b in (1, 64)} == {"backward"}
+    assert {phase(models.cnn(), b) for b in (1, 64)} == {"backward"}  # a network with few parameters

@@ -236,6 +236,7 @@ VALID = {
     "figures.speed_up": lambda: {"ratios": {"MLP": {1: 1.0, 2: 1.5}}},
     "figures.gpu_boxes": lambda: {"allocated": 1, "reserved": 2, "in_use": 3, "capacity": 4},
     "figures.out_of_memory": lambda: {"text": out_of_memory()},
+    "figures.peak_against_batch": lambda: {"at": every_batch(), "batches": (1, 8), "title": "MLP"},
     "figures.memory_bar": lambda: {"trace": traced()},
     "figures.step_timeline": lambda: {"trace": traced()},
     "figures.kept_picture": lambda: {"trace": traced()},

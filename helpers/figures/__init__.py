@@ -17,6 +17,7 @@ from helpers.figures.gpu_memory import gpu_boxes, out_of_memory
 from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.kept import kept_picture
 from helpers.figures.layout import layout_picture, walk_picture
+from helpers.figures.peak import peak_against_batch
 from helpers.figures.shape_flow import shape_flow_picture
 from helpers.figures.shown import imshow_row, order_picture
 from helpers.figures.spread import spread
