@@ -51,7 +51,10 @@ def _fixed(a_parameter: int):
             *_whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes) + 4),
         ],
     },
-    crashes={"ellipsis": "It calls a function that is still empty. Write the sums out, as the task gives them."},
+    crashes={
+        "ellipsis": "It calls a function that is still empty. Write the sums out, as the task gives them.",
+        "values to unpack": "There may be more sizes than three, or fewer: zip(sizes, sizes[1:]) gives the pairs.",
+    },
 )
 def crossover_batch(sizes):
     """The sizes of an MLP in; the smallest B whose batch and activations reach parameters, gradients, Adam's state."""

@@ -94,6 +94,12 @@ class Turned(Around):
         return self.inner(x.flatten())
 
 
+def three_sizes(sizes):
+    inputs, hidden, classes = sizes
+    parameters = inputs * hidden + hidden + hidden * classes + classes
+    return -(-16 * parameters // (4 * sum(sizes) + 8))
+
+
 def by_images(losses, batches):
     """Mean losses of batches as the mean of their images."""
     sizes = [len(labels) for _, labels in batches]
@@ -297,7 +303,10 @@ WRONG = {
             4 * parameters + 4 * trainable * (1 if optimizer == "sgd" else 3) if optimizer != "momentum" else None
         ),
     },
-    "crossover_batch": {"still empty. Write the sums out": lambda sizes: 16 * ...},
+    "crossover_batch": {
+        "still empty. Write the sums out": lambda sizes: 16 * ...,
+        "more sizes than three, or fewer": three_sizes,
+    },
     "oom_numbers": {
         "(1, 2) is not it": (1, 2),
         "context is right. Each": (256, 3),
