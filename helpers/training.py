@@ -35,15 +35,16 @@ def fit(
     steps = 0
     try:
         optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        optimizer.zero_grad()  # the model may come with gradients
         with kept_modes(model):
             model.train()
             for _ in range(epochs):
                 total = 0.0
                 for rows in torch.randperm(len(images), generator=generator).split(batch_size):
                     loss = F.cross_entropy(_logits(model, images[rows], labels), labels[rows])
-                    optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
+                    optimizer.zero_grad()
                     steps += 1
                     total += loss.item() * len(rows)
                 means.append(total / len(images))
