@@ -49,11 +49,11 @@ class Layout:
 
     @property
     def sentence(self) -> str:
-        shows = "an error" if self.imshow_error else "a picture"
+        drawn = "refuses" if self.imshow_error else "draws"
         return (
             f"{self.code}: shape {tuple(self.result.shape)}, strides {self.result.stride()}, "
             f"{'contiguous' if self.contiguous else 'not contiguous'}, "
-            f"{'the same memory as the image' if self.shares_memory else 'a copy'}. imshow makes {shows} of it."
+            f"{'the same memory as the image' if self.shares_memory else 'a copy'}. imshow {drawn} it."
         )
 
 

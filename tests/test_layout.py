@@ -24,9 +24,9 @@ def test_a_layout_is_what_torch_and_matplotlib_make_of_it(operation):
     try:
         Figure().subplots().imshow(result.numpy())
     except TypeError as error:
-        assert record.imshow_error == f"TypeError: {error}" and "imshow makes an error" in record.sentence
+        assert record.imshow_error == f"TypeError: {error}" and "imshow refuses it" in record.sentence
     else:
-        assert record.imshow_error == "" and "imshow makes a picture" in record.sentence
+        assert record.imshow_error == "" and "imshow draws it" in record.sentence
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
@@ -66,7 +66,7 @@ def test_an_image_with_a_gradient_shows_what_imshow_says():
     assert laid.imshow_error == (
         "RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
     )
-    assert laid.shares_memory and laid.sentence.endswith("imshow makes an error of it.")
+    assert laid.shares_memory and laid.sentence.endswith("imshow refuses it.")
 
 
 def test_offset_refuses():

@@ -25,6 +25,9 @@ from helpers.check.core import Tried, exercise, normal, picture, pixels
         "height and width changed places. A square image hides that in its shape: use the order 1, 2, 0.": (
             lambda image: image.permute(2, 1, 0).numpy()
         ),
+        "(2, 0, 1) is the way from H, W, C to C, H, W. Here it is (1, 2, 0).": (
+            lambda image: image.permute(2, 0, 1).numpy()
+        ),
         "red and blue changed places. Move the channels, and leave their order as it is.": lambda image: (
             image.permute(1, 2, 0).flip(2).numpy()
         ),
@@ -57,6 +60,12 @@ def to_display(image):
             photo / 255
         ),
         "the numbers go up to 255. Divide by 255, so that white is 1.0.": lambda photo: _channels_first(photo).float(),
+        "(1, 2, 0) is the way from C, H, W to H, W, C. Back it is (2, 0, 1).": (
+            lambda photo: torch.tensor(photo).permute(1, 2, 0).float() / 255
+        ),
+        "you divided by the largest number in the photograph. White is 255, also where nothing is white.": (
+            lambda photo: _channels_first(photo).float() / photo.max()
+        ),
         "you divided by 256. White is 255, so dividing by 255 makes it exactly 1.": lambda photo: (
             _channels_first(photo).float() / 256
         ),
@@ -179,6 +188,9 @@ def _columns(work):
         ),
         "you added the mean first. The way back is: times std, then plus mean.": _columns(
             lambda batch, mean, std: (batch + mean) * std
+        ),
+        "you clamped too early: a normalised number below 0 or above 1 is no mistake. Clamp the result.": _columns(
+            lambda batch, mean, std: batch.clamp(0, 1) * std + mean
         ),
         "you multiplied by std, but did not add the mean.": _columns(lambda batch, mean, std: batch * std),
         "you added the mean, but did not multiply by std.": _columns(lambda batch, mean, std: batch + mean),
