@@ -223,7 +223,7 @@ VALID = {
     "figures.bars": lambda: {"sizes": {"a photograph": 921_600}, "sentence": "One."},
     "figures.read_error": lambda: {"text": "got (3, 4)", "parts": {"(3, 4)": "the shape"}},
     "figures.entry_picture": lambda: {"a": numbers(), "b": numbers().T, "row": 0, "column": 1},
-    "figures.product_picture": lambda: {"left": (64, 784), "right": (784, 128)},
+    "figures.product_picture": lambda: {"left": (64, 784), "right": (784, 128), "bias": True},
     "figures.unroll_picture": lambda: {"image": data.digits().images[0]},
     "figures.features_picture": lambda: {"image": numbers().reshape(3, 1, 2)},
     "figures.broadcast_picture": lambda: {"shapes": {"batch": (2, 3, 4, 4), "mean": (3,)}},

@@ -24,6 +24,12 @@ from helpers.check.guard import attempt, shorten
     praise="B stays, the rest is one axis.",
     slips={
         "you flattened the batch too.": lambda x: x.flatten(),
+        "nn.Flatten makes a layer and calls nothing. Make it first, then call it: nn.Flatten()(x).": lambda x: (
+            nn.Flatten()
+        ),
+        "one batch size is written into your code. x.reshape(len(x), -1) asks each batch for its own.": lambda x: (
+            x.reshape(64, -1)
+        ),
         "x came back as it was. Join all axes but the first.": lambda x: x,
         "that is one row with everything in it. There must be B rows, one a sample.": lambda x: x.reshape(1, -1),
         "rows and columns are the wrong way round. B comes first.": lambda x: x.reshape(len(x), -1).T,
@@ -44,7 +50,8 @@ from helpers.check.guard import attempt, shorten
         "view size is not compatible": "view needs neighbours in memory; reshape copies where it must.",
         "not enough values to unpack": "x may have any number of axes; use len(x) and -1.",
         "too many values to unpack": "x may have any number of axes; use len(x) and -1.",
-        "is invalid for input of size": "Sizes differ from call to call; -1 lets PyTorch work one out.",
+        "is invalid for input of size": "Sizes differ from call to call: len(x) is B, and -1 lets PyTorch work the "
+        "features out.",
         "Dimension out of range": "x may have any number of axes, from two on.",
     },
 )
@@ -100,12 +107,13 @@ def _runs(tried: Tried) -> str | None:
     for b in (2, 1, features, hidden, 64):
         outcome = attempt(torch.no_grad()(tried.got), normal(b, *sample_shape), waiting_for="the model")
         if "mat1 and mat2" in outcome.error:
-            hint = (
-                f" The first Linear needs in_features = {features} here, each Linear what the one before makes."
-                if any(isinstance(layer, nn.Flatten) for layer in tried.got.modules())
-                else " No Flatten joins the axes of a sample before the first Linear."
-            )
-            return f"a batch of {b} fails{outcome.error}.{hint}"
+            starts = [layer.start_dim for layer in tried.got.modules() if isinstance(layer, nn.Flatten)]
+            hint = f"The first Linear needs in_features = {features} here, each Linear what the one before makes."
+            if not starts:
+                hint = "No Flatten joins the axes of a sample before the first Linear."
+            elif starts[0] != 1:
+                hint = "Flatten must start at axis 1, as nn.Flatten() does."
+            return f"a batch of {b} fails{outcome.error}. {hint}"
         if outcome.error:
             return f"a batch of {b} fails{outcome.error}."
         if kind(outcome.result) != f"tensor of shape {(b, classes)}":

@@ -11,7 +11,7 @@ from helpers.figures.images import tiles
 from helpers.figures.layout import CHANNELS
 from helpers.figures.paper import picture
 from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box
-from helpers.problems import Problem, shown, tensor_of, whole_number, whole_numbers
+from helpers.problems import Problem, shown, tensor_of, true_or_false, whole_number, whole_numbers
 
 _CELL, _MOST = 44, 4  # pixels of a cell, rows and columns of a matrix of numbers
 _ROWS = ("#D55E00", "#0072B2", "#009E73")  # the three rows of an image that are followed
@@ -26,13 +26,13 @@ def entry_picture(a: Tensor, b: Tensor, row: int, column: int) -> Picture:
     return picture(draw_entry(a, b, row, column))
 
 
-def product_picture(left: tuple, right: tuple) -> Picture:
+def product_picture(left: tuple, right: tuple, bias: bool = False) -> Picture:
     """A product of matrices by its sizes: the two inner ones are compared, the outer ones are the result's.
 
     left, right: two whole numbers each, as in (64, 784) and (784, 128), up to 9,999; the first may be "B", for
-    any batch size. Raises `Problem` for anything else.
+    any batch size. bias: what `nn.Linear` does, with the names that it has there. Raises `Problem` for anything else.
     """
-    return picture(draw_product(left, right))
+    return picture(draw_product(left, right, bias))
 
 
 def unroll_picture(image: Tensor) -> Picture:
@@ -92,7 +92,7 @@ def draw_entry(a: Tensor, b: Tensor, row: int, column: int) -> Drawing:
     )
 
 
-def draw_product(left: tuple, right: tuple) -> Drawing:
+def draw_product(left: tuple, right: tuple, bias: bool = False) -> Drawing:
     """Each matrix as a sheet with its sizes on the edges; the two inner ones are compared, red if they differ."""
     example = "a tuple of two sizes, for example (64, 784)"
     batch = isinstance(left, tuple | list) and any(isinstance(size, str) and size == "B" for size in left[:1])
@@ -100,9 +100,10 @@ def draw_product(left: tuple, right: tuple) -> Drawing:
     inputs, outputs = whole_numbers("right", right, 1, example, range(2, 3))
     if (most := max(rows, inner, inputs, outputs)) > 9999:
         raise Problem(f"a size is {most:,}; allowed is up to 9,999. Give smaller ones, for example (64, 784).")
-    told, fits = "B" if batch else f"{rows}", inner == inputs
+    told, fits, bias = "B" if batch else f"{rows}", inner == inputs, true_or_false("bias", bias)
     colour, largest = "#000" if fits else ERROR, log(max(most, 2))
-    sheets = [("mat1: the input", "batch", rows, inner), ("mat2: the weights", "parameters", inputs, outputs)]
+    second = "mat2: weight.T" if bias else "mat2: the weights"
+    sheets = [("mat1: the input", "batch", rows, inner), (second, "parameters", inputs, outputs)]
     sheets.append(("the result" if fits else "no result", "activations", rows, outputs))
     shapes: list[Shape] = []
     for place, (name, category, *sizes) in enumerate(sheets):
@@ -125,7 +126,11 @@ def draw_product(left: tuple, right: tuple) -> Drawing:
     shapes += [Line(((125, 190), (125, 200), (375, 200), (375, 190)), colour, 1.5)]
     shapes.append(Text(125, 222, f"{sign}   {why}", bold=True, colour=colour))
     end = f"gives ({told}, {outputs})" if fits else "cannot be multiplied"
-    return Drawing(232, tuple(shapes), f"({told}, {inner}) @ ({inputs}, {outputs}) {end}: {sign[:-2]}, {why}.")
+    after = ""
+    if bias and fits:
+        shapes.append(_word(625, 200, f"+ bias ({outputs},)", bold=True))
+        after = f" The bias ({outputs},) is added to each row."
+    return Drawing(232, tuple(shapes), f"({told}, {inner}) @ ({inputs}, {outputs}) {end}: {sign[:-2]}, {why}.{after}")
 
 
 def draw_unrolled(image: Tensor) -> Drawing:

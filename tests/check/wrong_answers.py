@@ -246,7 +246,9 @@ WRONG = {
     },
     "flatten_batch": {
         "reshape copies where it must": lambda x: x.view(len(x), -1),
-        "-1 lets PyTorch work one out": lambda x: x.reshape(32, 784),
+        "len(x) is B, and -1 lets PyTorch work the features out": lambda x: x.reshape(32, 784),
+        "x.reshape(len(x), -1) asks each batch": lambda x: x.reshape(64, -1),  # 64, or len(digits), as in the lesson
+        "makes a layer and calls nothing": lambda x: nn.Flatten(),
         "x may have any number of axes": lambda x: x.reshape(len(x), x.shape[1] * x.shape[2] * x.shape[3:][0]),
         "expected (5, 144)": lambda x: x.reshape(-1, x.shape[-1]) if len(x) != 32 else x.flatten(1),
     },
@@ -264,7 +266,9 @@ WRONG = {
         "no ReLU between": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes)[:2], mlp(1, *sizes)[3]),
         "the last layer is Softmax": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes), nn.Softmax(1)),
         "A bias is missing": lambda shape, *sizes: nn.Sequential(*mlp(prod(shape), *sizes, bias=False)),
-        "a batch of 2 fails": lambda shape, *sizes: nn.Sequential(nn.Flatten(0), *mlp(prod(shape), *sizes)[1:]),
+        "Flatten must start at axis 1": lambda shape, *sizes: nn.Sequential(
+            nn.Flatten(0), *mlp(prod(shape), *sizes)[1:]
+        ),
         "ReLU stands before": lambda shape, *sizes: nn.Sequential(
             nn.Flatten(), nn.ReLU(), nn.Linear(prod(shape), sizes[0]), nn.Tanh(), nn.Linear(*sizes)
         ),

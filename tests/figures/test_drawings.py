@@ -98,6 +98,7 @@ DRAWINGS = {
     "product": lambda: flatten.draw_product(("B", 784), (784, 128)),
     "failing product": lambda: flatten.draw_product((1792, 28), (784, 128)),
     "largest product": lambda: flatten.draw_product((9999, 9998), (9999, 9999)),
+    "largest layer": lambda: flatten.draw_product((9999, 9999), (9999, 9999), True),
     "smallest product": lambda: flatten.draw_product((1, 2), (2, 1)),
     "unrolled": lambda: flatten.draw_unrolled(DIGITS[0]),
     "largest unrolled": lambda: flatten.draw_unrolled(torch.zeros(1, 64, 64, dtype=torch.uint8)),

@@ -48,6 +48,13 @@ def test_a_product_compares_the_inner_sizes():
         torch.empty(1792, 28) @ torch.empty(784, 128)
 
 
+def test_a_layer_adds_its_bias_to_the_product():
+    layer, fails = flatten.draw_product(("B", 784), (784, 128), True), flatten.draw_product((5, 28), (784, 128), True)
+    assert {"mat2: weight.T", "+ bias (128,)"} < set(words(layer))
+    assert layer.sentence.endswith("The bias (128,) is added to each row.")
+    assert not any("bias" in word for word in words(fails))
+
+
 def test_equal_sizes_have_edges_of_equal_length():
     left, right, result = of(flatten.draw_product((64, 784), (784, 128)), shapes.Area)
     sides = [np.ptp(area.corners, axis=0) for area in (left, right, result)]
@@ -89,6 +96,7 @@ def test_the_features_stand_in_their_order_in_the_colours_of_their_channels():
         (lambda: figures.entry_picture(A, B, 0, -1), "column is -1; allowed is a whole number from 0 to 1"),
         (lambda: figures.product_picture((64,), (784, 128)), "give a tuple of two sizes, for example (64, 784)"),
         (lambda: figures.product_picture((64, 784), ("B", 128)), "right[0] is 'B'"),
+        (lambda: figures.product_picture((64, 784), (784, 128), 1), "bias is 1; allowed is True or False"),
         (lambda: figures.product_picture(("B",), (784, 128)), "give a tuple of two sizes"),
         (lambda: figures.product_picture((64, 10**7), (784, 128)), "a size is 10,000,000; allowed is up to 9,999"),
         (lambda: figures.unroll_picture(data.colours().images[0]), "give one grey image (1, H, H)"),
