@@ -2,6 +2,7 @@
 
 from math import prod
 
+import numpy as np
 import torch
 
 from helpers.check.core import exercise, normal, picture, pixels
@@ -89,11 +90,15 @@ def _products(index, strides):
         ),
         "the first axis was left out.": lambda index, strides: sum(_products(index[1:], strides[1:])),
         "the last axis was left out.": lambda index, strides: sum(_products(index[:-1], strides[:-1])),
+        "a list or tuple came back. Multiply in pairs, then add the products up: sum(...).": [
+            _products,
+            lambda index, strides: tuple(_products(index, strides)),
+        ],
         "you counted from 1. Memory is counted from 0.": lambda index, strides: sum(_products(index, strides)) + 1,
     },
 )
 def offset_of(index, strides):
-    """An index and strides (tuples of the same length) in; the place of that number in memory out."""
+    """An index and strides (tuples of the same length) in; the offset of that number out."""
     return sum(_products(index, strides))
 
 
@@ -127,6 +132,7 @@ def _behind(shape):
             lambda shape, size=size: tuple(size * prod(sizes) for sizes in _behind(shape)) for size in (4, 8)
         ],
         "that is the shape.": lambda shape: shape,
+        "a list came back. tuple(...) makes a tuple of it.": lambda shape: [prod(sizes) for sizes in _behind(shape)],
     },
 )
 def strides_of(shape):
@@ -150,6 +156,8 @@ _HWC = _IMAGE.permute(1, 2, 0)
         (_HWC, _HWC.reshape(4, 5, 3)),
         (_HWC, _HWC.reshape(-1)),
         (_ROW[None, :3].expand(4, 3), _ROW),
+        (_ROW[:2], _ROW[4:]),  # no place in common
+        (_ROW[1::2], _ROW[::2]),
     ],
     praise="you can now ask any two tensors.",
     slips={
@@ -165,8 +173,13 @@ _HWC = _IMAGE.permute(1, 2, 0)
         "said True for a copy: equal numbers may lie in two places. Compare addresses, not numbers.": torch.equal,
         "said False for two names of one memory, because the second begins later: data_ptr is the address of the first "
         "number. Compare where the storage begins.": lambda a, b: a.data_ptr() == b.data_ptr(),
+        "said False for two slices that read no place in common, and still have one storage. np.shares_memory asks for "
+        "such a place; here the storage is asked for.": [
+            lambda a, b: np.shares_memory(a, b),
+            lambda a, b: abs(a.data_ptr() - b.data_ptr()) < a.nbytes,
+        ],
     },
 )
 def shares_memory(a, b):
-    """Two tensors in; True out if their numbers lie in the same memory, False if each has its own."""
+    """Two tensors in; True out if they have the same storage, False if each has its own."""
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()

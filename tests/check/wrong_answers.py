@@ -230,9 +230,12 @@ WRONG = {
         "an assignment to x[...]": lambda image, *where: blackened_in_place(image[:], *where),
         "got shape (1, 3, 12, 12)": lambda image, *where: blackened_in_place(image.clone(), *where)[None],
     },
-    "offset_of": {"not enough values to unpack": four_axes},
+    "offset_of": {
+        "not enough values to unpack": four_axes,
+        "then add the products up": lambda index, strides: [p * s for p, s in zip(index, strides, strict=True)],
+    },
     "strides_of": {
-        "returned [60, 20, 5, 1], expected (60, 20, 5, 1)": lambda shape: [prod(shape[n + 1 :]) for n in range(4)],
+        "tuple(...) makes a tuple of it": lambda shape: [prod(shape[n + 1 :]) for n in range(len(shape))],
         "not enough values to unpack": lambda shape: (lambda b, c, h, w: (c * h * w, h * w, w, 1))(*shape),
         "got (60, 60, 60, 60)": lambda shape: (prod(shape[1:]),) * len(shape),
         "returned int 120": lambda shape: prod(shape),
@@ -243,6 +246,8 @@ WRONG = {
         "expected True or False": lambda a, b: a.untyped_storage(),
         "without being one object": lambda a, b: a._base is b,
         "Shapes do not tell it": lambda a, b: a.dtype == b.dtype,
+        "two slices that read no place in common": lambda a, b: bool(np.may_share_memory(a, b)),
+        "got False, expected True": lambda a, b: 0 <= b.data_ptr() - a.data_ptr() < a.nbytes,
     },
     "flatten_batch": {
         "reshape copies where it must": lambda x: x.view(len(x), -1),
