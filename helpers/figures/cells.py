@@ -51,7 +51,7 @@ def draw(tensors: Mapping[str, Tensor]) -> Drawing:
             shapes.append(Text(2, top + 18, f"index of {name}, shape {tuple(tensor.shape)}", bold=True))
             readers = _readers(tensor)
             for place, indices in readers.items():
-                words = ",".join(map(str, indices[0])) if len(indices) == 1 else f"{len(indices)} x"
+                words = ",".join(map(str, indices[0])) if len(indices) == 1 else f"{len(indices)} ×"
                 shapes += _cell(place, top + 24, words, fill="#E4E4E4", edge=GREY)
             top += 54
         reads = "; ".join(f"{name} reads {_places(tensor)}" for name, tensor in names.items())

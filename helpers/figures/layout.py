@@ -92,7 +92,7 @@ def draw_walk(walk: Walk) -> Drawing:
         shapes.append(Text(2 + wide * channel, 17, f"n = {image}, c = {channel} ({name})", bold=True, colour=colour))
     total = f"offset = {walk.sum.replace('*', ' × ')} = {walk.offset}"
     shapes.append(Text(2, planes_end + 26, total, bold=True))
-    shapes.append(Text(2, planes_end + 56, f"memory ({walk.memory_format}), one number after the other:"))
+    shapes.append(Text(2, planes_end + 56, f"memory ({walk.memory_format}), place by place:"))
     for place, channel in sorted(owners.items()):
         left, top = 2 + 36.9 * (place % _ROW), planes_end + 68 + 28 * (place // _ROW)
         shapes += _cell(left, top, 34, place, place == walk.offset, channel)

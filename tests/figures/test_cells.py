@@ -60,7 +60,7 @@ def test_views_share_a_row_and_copies_have_their_own():
 def test_a_place_that_is_read_several_times_says_how_often():
     row = torch.tensor([[7, 8, 9]])
     picture = figures.memory_row({"row": row, "wide": row.expand(4, 3)})
-    assert list(rows({"row": row, "wide": row.expand(4, 3)})[-1].values()) == ["4 x"] * 3
+    assert list(rows({"row": row, "wide": row.expand(4, 3)})[-1].values()) == ["4 ×"] * 3
     assert picture.sentence.endswith("wide reads places 0, 1, 2 (4 times each).")
 
 
