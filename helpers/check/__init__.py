@@ -6,7 +6,7 @@ from helpers.check.lesson_02 import dataset_mean, normalise, predict_one, train_
 from helpers.check.lesson_03 import bgr_to_rgb, brighten, denormalise, to_display, to_model
 from helpers.check.lesson_04 import cut_out, offset_of, shares_memory, strides_of
 from helpers.check.lesson_05 import build_mlp, flatten_batch, mlp_parameters
-from helpers.check.lesson_06 import class_of_each, inputs_needed, takes_any_batch
+from helpers.check.lesson_06 import class_of_each, inputs_needed, more_than_chance, takes_any_batch
 from helpers.check.lesson_07 import fixed_bytes, kept_per_sample, model_bytes
 from helpers.check.lesson_08 import crossover_batch, mean_loss, oom_numbers
 from helpers.check.verdict import Verdict

@@ -1,4 +1,4 @@
-"""The checks of lesson 06: odd batch sizes, a batch of one, and in_features behind a convolution."""
+"""The checks of lesson 06: odd batch sizes, a batch of one, in_features behind a convolution, and chance."""
 
 from math import prod
 
@@ -16,7 +16,7 @@ def _comes_out(layers, sample_shape, batch_size=1):
 with seeded(3):
     _LAYERS = [
         (nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), (1, 28, 28)),
-        (nn.Conv2d(1, 8, 3), (1, 28, 28)),
+        (nn.Sequential(nn.Conv2d(1, 8, 3)), (1, 28, 28)),
         (nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.BatchNorm2d(4)).eval(), (3, 32, 32)),
         (nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.MaxPool2d(3)), (3, 31, 20)),
         (nn.Sequential(nn.Conv2d(2, 4, 1), nn.Flatten()), (2, 5, 7)),
@@ -42,7 +42,7 @@ def _whole_number(tried: Tried) -> str | None:
             layers, shape
         ).shape[-1],
         "1568 fits one model only. Run a batch through the layers that are given.": lambda layers, shape: 1568,
-        "that is too many times as much. Does it count the batch axis, or leave out a pooling?": [
+        "that is too large: it counts the batch axis, or leaves out a pooling.": [
             lambda layers, shape: _comes_out(layers, shape, 2).numel(),
             lambda layers, shape: 4 * _comes_out(layers, shape).numel(),
         ],
@@ -55,10 +55,12 @@ def _whole_number(tried: Tried) -> str | None:
     },
     crashes={
         "to have": "The layers want (B, C, H, W). Which axis did your input lose or get?",
-        "Expected 3D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
+        "Expected 3D": "The layers want (B, C, H, W): torch.zeros(1, *sample_shape).",
         "no attribute 'out_channels'": "layers may be any module. Run a batch through it and look at the shape.",
-        "not subscriptable": "layers may be any module. Run a batch through it and look at the shape.",
-        "expected 4D": "The layers want (B, C, H, W): torch.zeros(2, *sample_shape).",
+        "failed to unpack": "A star is missing: torch.zeros(1, *sample_shape) takes the sizes one by one.",
+        "an invalid combination of arguments": "layers want a tensor, not a shape: torch.zeros(1, *sample_shape).",
+        "must be an iterable": "Call layers(...) as a whole.",
+        "expected 4D": "The layers want (B, C, H, W): torch.zeros(1, *sample_shape).",
     },
     coach=_whole_number,
 )
@@ -72,7 +74,7 @@ def _tried(sizes, fits=lambda out, b: out.ndim == 2 and len(out) == b):
 
     def takes(layer, features):
         try:
-            return all(fits(layer(torch.rand(b, features)), b) for b in sizes or (1, 2, 3, features))
+            return all(fits(layer(torch.rand(b, features)), b) for b in sizes or (1, 2, features + 1))
         except RuntimeError:
             return False
 
@@ -169,6 +171,7 @@ with seeded(6):
         ],
     },
     crashes={
+        "cannot be multiplied": "An image alone has no batch axis. All images can go through at once: model(batch).",
         "Dimension out of range": "With B = 1 squeeze makes (10,) of (1, 10), and there is no axis 1 any more.",
         "cannot be converted to Scalar": ".item() is for one number. The answer is a tensor (B,).",
     },
@@ -176,3 +179,70 @@ with seeded(6):
 def class_of_each(model, batch):
     """A model and a batch (B, C, H, W) in; the class of each image out, (B,) int64, also for B = 1."""
     return model(batch).argmax(1)
+
+
+def _same_way(before, after):
+    """In how many pairs the second number is smaller, and in how many it is larger."""
+    return sum(a < b for b, a in zip(before, after, strict=True)), sum(a > b for b, a in zip(before, after, strict=True))
+
+
+def _mean(numbers):
+    return sum(numbers) / len(numbers)
+
+
+_SEEDS = [90.5, 88.0, 93.0, 91.0, 86.5, 89.0, 92.0, 87.5, 90.0, 94.0]
+
+
+def _changed(*by):
+    before = (2 * _SEEDS)[: len(by)]
+    return before, [seed + change for seed, change in zip(before, by, strict=True)]
+
+
+@exercise(
+    cases=[
+        _changed(*[-20.0] * 10),
+        _changed(*[-3.0] * 10),
+        _changed(*[-0.25] * 10),
+        _changed(-3.0, -2.0, -1.0, -3.0, -2.0, 0.5, -1.0, -2.0, -4.0, -2.0),
+        _changed(3.0, 2.0, 1.0, 3.0, 2.0, -0.5, 1.0, 2.0, 4.0, 2.0),
+        _changed(-4.0, -3.0, -2.0, -5.0, -3.0),
+        _changed(-6.0, 1.0, -7.0, -8.0, 0.5, -6.0, -9.0, 0.5, -5.0, -6.0),
+        _changed(-4.0, -3.0, 0.0, -2.0, -5.0, 0.5, -1.0, -3.0, -4.0, -2.0),
+        _changed(-4.0, -3.0, 1.0, -5.0, -3.0),
+        _changed(*[-2.0] * 17, *[1.0] * 3),
+    ],
+    praise="one rule for every difference, also for one that you hoped for.",
+    slips={
+        "the two rows overlap, and yet all ten seeds fell. Compare seed by seed, not row by row.": (
+            lambda before, after: max(after) < min(before) or max(before) < min(after)
+        ),
+        "all ten seeds fell, each by a little. Count the seeds; how far they fell does not matter.": (
+            lambda before, after: abs(_mean(after) - _mean(before)) > 1
+        ),
+        "9 of 10 are enough: nine in ten *or more*, so >= and not >.": (
+            lambda before, after: max(_same_way(before, after)) > 0.9 * len(before)
+        ),
+        "9 of 10 rose. That is the same way too: count down and up, and take the larger.": (
+            lambda before, after: _same_way(before, after)[0] >= 0.9 * len(before)
+        ),
+        "5 of 5 went the same way. Do not write 9 or 10 into the code: compare with 0.9 * len(before).": (
+            lambda before, after: max(_same_way(before, after)) >= 9
+        ),
+        "7 of 10 are fewer than nine in ten: that may be chance.": (
+            lambda before, after: max(_same_way(before, after)) > len(before) / 2
+        ),
+        "one seed did not change at all. It went neither down nor up.": (
+            lambda before, after: max(len(before) - up for up in _same_way(before, after)) >= 0.9 * len(before)
+        ),
+        "that is the count. Compare it with 0.9 * len(before), and return True or False.": (
+            lambda before, after: max(_same_way(before, after))
+        ),
+    },
+    crashes={
+        "not iterable": "Lists are not compared number by number. zip(before, after) gives the pairs, seed by seed.",
+        "unsupported operand": "Lists have no minus. zip(before, after) gives the pairs, seed by seed.",
+    },
+)
+def more_than_chance(before, after):
+    """Two lists, one accuracy a seed, in; True out if nine in ten seeds or more went the same way, down or up."""
+    return max(_same_way(before, after)) >= 0.9 * len(before)

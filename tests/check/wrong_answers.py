@@ -38,6 +38,12 @@ def agree(one, other):
         return torch.allclose(one, torch.cat(other), atol=1e-5)
 
 
+def lazily(layers, shape):
+    whole = nn.Sequential(*layers, nn.LazyLinear(10))
+    whole(torch.zeros(1, *shape))
+    return whole[-1].in_features
+
+
 def swapped_in_place(picture):
     picture[..., [0, 2]] = picture[..., [2, 0]]
     return picture
@@ -260,7 +266,11 @@ WRONG = {
     "mlp_parameters": {"two numbers or more": lambda sizes: (lambda a, b, c: a * b + b + b * c + c)(*sizes)},
     "inputs_needed": {
         "layers may be any module": lambda layers, shape: layers.out_channels * shape[1] * shape[2],
-        "Run a batch through it": lambda layers, shape: layers[0].out_channels * (shape[1] // 2) * (shape[2] // 2),
+        "1568 fits one model": lambda layers, shape: layers[0].out_channels * (shape[1] // 2) * (shape[2] // 2),
+        "A star is missing": lambda layers, shape: layers(torch.zeros(1, shape)).numel(),
+        "want a tensor, not a shape": lambda layers, shape: layers(shape).numel(),
+        "torch.zeros(1, *sample_shape)": lambda layers, shape: layers(torch.zeros(shape)).numel(),
+        "that is the last axis only": lambda layers, shape: lazily(layers, shape),
         "Linear wants a Python int": lambda layers, shape: torch.tensor(layers(torch.zeros(1, *shape)).numel()),
     },
     "build_mlp": {
@@ -297,8 +307,16 @@ WRONG = {
     },
     "class_of_each": {
         "there is no axis 1 any more": lambda model, batch: model(batch).squeeze().argmax(1),
+        "no batch axis": lambda model, batch: torch.stack([model(image).argmax() for image in batch]),
         "is for one number": lambda model, batch: model(batch).argmax(1).item(),
         "do not write sizes into your code": lambda model, batch: model(batch.reshape(10, -1)).view(10, 10).argmax(1),
+    },
+    "more_than_chance": {
+        "zip(before, after) gives the pairs": lambda before, after: sum(before > after) >= 0.9 * len(before),
+        "Lists have no minus": lambda before, after: sum(change < 0 for change in before - after) > 8,
+        "expected True or False": lambda before, after: "True",
+        "7 of 10 are fewer": lambda before, after: True,
+        "expected True.": lambda before, after: False,
     },
     "model_bytes": {
         "a tensor has nbytes": lambda model: model.nbytes,
