@@ -182,8 +182,9 @@ def class_of_each(model, batch):
 
 
 def _same_way(before, after):
-    """In how many pairs the second number is smaller, and in how many it is larger."""
-    return sum(a < b for b, a in zip(before, after, strict=True)), sum(a > b for b, a in zip(before, after, strict=True))
+    """How many seeds fell, and how many rose."""
+    pairs = list(zip(before, after, strict=True))
+    return sum(new < old for old, new in pairs), sum(new > old for old, new in pairs)
 
 
 def _mean(numbers):
