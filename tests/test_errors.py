@@ -171,6 +171,9 @@ def test_a_second_backward_wants_what_the_first_gave_back():
     for result in (weight * weight, F.cross_entropy(models.mlp()(DIGIT[None]), torch.tensor([0]))):
         result.backward()
         raised(RuntimeError, text, result.backward)
+    shared = weight.exp()
+    shared.sum().backward()
+    raised(RuntimeError, text, (shared * 2).sum().backward)
 
 
 def test_view_on_a_permuted_tensor():

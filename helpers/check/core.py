@@ -34,6 +34,9 @@ _CRASHES = {
 }
 
 
+_MOST_LAYERS = 6  # of a model that a message names one by one
+
+
 class _NotYet(Exception):
     """Ends a check with a message, and the result that it is about beside the expected one."""
 
@@ -244,9 +247,11 @@ def kind(thing: object) -> str:
 
 
 def _given(thing: object) -> str:
-    """How a call is written in a message: numbers and text as they are, anything else by its kind."""
+    """How a call is written in a message: numbers and text as they are, a model by its layers, else by its kind."""
     if isinstance(thing, list) and kind(thing) == "list":
         return f"list of {len(thing)}"
+    if isinstance(thing, nn.Module) and 0 < len(list(thing.children())) <= _MOST_LAYERS:
+        return f"model of {', '.join(type(layer).__name__ for layer in thing.children())}"
     return f"{thing!r:.60}" if isinstance(thing, str | bool | int | float) else kind(thing)
 
 

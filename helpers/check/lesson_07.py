@@ -105,7 +105,7 @@ _COUNTS = ((203_530, 203_530), (11_689_512, 513_000), (1, 1), (1_578_506, 0))
             _fixed(1, 1, 2, 4),
         ],
     },
-    crashes={"'sgd'": "The names are 'sgd', 'momentum' and 'adam'."},
+    crashes={"KeyError": "The names are 'sgd', 'momentum' and 'adam', in lower case."},
 )
 def fixed_bytes(parameters, trainable, optimizer):
     """How many float32 parameters, how many of them trainable, and an optimizer in; bytes of all that is fixed out."""
@@ -124,13 +124,19 @@ SIZES = [((784, 256, 10),), ((3072, 512, 10),), ((784, 512, 512, 10),), ((5, 3),
             lambda sizes: 4 * (sum(sizes) + sum(sizes[1:-1])) + 8,
         ],
         "there may be more sizes than three. Your sum takes the first three.": lambda sizes: 4 * sum(sizes[:3]) + 8,
-        "the log-probabilities count once. Both lines of the table show the same bytes.": lambda sizes: (
-            4 * (sum(sizes) + sizes[-1]) + 8
-        ),
+        "the logarithm of the softmax counts once. The loss sees it twice, but holds the same bytes.": [
+            lambda sizes: 4 * (sum(sizes) + sizes[-1]) + 8,
+            lambda sizes: 4 * (sum(sizes) + sizes[-1]),
+        ],
+        "one number of the loss is for the whole batch. One more image adds nothing to it.": [
+            lambda sizes: 4 * sum(sizes) + 8 + 4,
+            lambda sizes: 4 * sum(sizes) + 8 + 8,
+        ],
+        "an image has one label of 8 bytes, and not one for each class.": lambda sizes: 4 * sum(sizes) + 8 * sizes[-1],
         "the label is missing, an int64 of 8 bytes.": lambda sizes: 4 * sum(sizes),
         "a label is int64, 8 bytes and not 4.": lambda sizes: 4 * sum(sizes) + 4,
         "the pixels themselves are missing. The batch is kept as well.": lambda sizes: 4 * sum(sizes[1:]) + 8,
-        "the loss keeps the log-probabilities, 4 bytes for each of the last size.": lambda sizes: (
+        "the loss keeps the logarithm of the softmax, 4 bytes for each of the last size.": lambda sizes: (
             4 * sum(sizes[:-1]) + 8
         ),
         "a float32 number takes 4 bytes.": [sum, lambda sizes: sum(sizes) + 1, lambda sizes: sum(sizes) + 8],

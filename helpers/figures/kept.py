@@ -12,8 +12,8 @@ from helpers.problems import Problem, instance_of, one_of
 from helpers.units import exact_and_readable, readable
 
 _MOST_ROWS = 20
-_LETTERS = 31  # of a row's name
-_LEFT, _WIDE, _HIGH = 258, 190, 24  # where bars begin, the longest of them, and from one row to the next
+_LETTERS = 33  # of a row's name
+_LEFT, _WIDE, _HIGH = 274, 176, 24  # where bars begin, the longest of them, and from one row to the next
 _SHARED = {"fill": "#dddddd", "edge": GREY, "line": 1}
 
 
@@ -62,10 +62,13 @@ def draw(trace: Trace, by: str) -> Drawing:
 
 
 def _by_tensor(saved: Sequence[Saved]) -> list[_Row]:
+    names = [f"{one.layer} {one.tensor}" for one in saved]
     rows = []
-    for one in saved:
+    for place, (one, name) in enumerate(zip(saved, names, strict=True)):
+        if names.count(name) > 1:  # so that a text can say which row it means
+            name = f"{name} {names[: place + 1].count(name)}"
         own, shared = (0, one.bytes) if one.shared_with else (one.bytes, 0)
-        rows.append(_Row(_cut(f"{one.layer} {one.tensor}"), own, shared, _cut(one.shared_with, 16)))
+        rows.append(_Row(_cut(name), own, shared, _cut(one.shared_with, 16)))
     return rows
 
 

@@ -12,6 +12,7 @@ from helpers.step_memory import PHASE_NAMES
 from helpers.units import readable
 
 _LEFT, _RIGHT, _HIGH, _NEXT = 132, 640, 44, 56
+_LEAST = 2.5  # pixels of what is there at all: less would not be seen
 
 
 def strips_picture(trace: Trace, names: Sequence[str]) -> Picture:
@@ -36,11 +37,13 @@ def draw(trace: Trace, names: Sequence[str]) -> Drawing:
     shapes: list[Shape] = []
     for place, name in enumerate(names):
         foot = 8 + _NEXT * place + _HIGH
-        heights = [round(foot - event.live[name] * pixels, 1) for event in trace.timeline]
+        sizes = [event.live[name] for event in trace.timeline]
+        heights = [round(foot - max(size * pixels, _LEAST * (size > 0)), 1) for size in sizes]
         shapes.append(Text(4, foot - 4, name, bold=True))
         shapes.append(Area(((_LEFT, foot), *stairs(edges, heights), (_RIGHT, foot)), **category(name)))
         shapes.append(Line(((_LEFT, foot), (_RIGHT, foot)), GREY))
         shapes.append(Text(_RIGHT + 8, foot - 4, readable(trace.most[name])))
+    shapes.append(Text(4, end + 14, "operations →", colour=GREY))
     for phase, (start, stop) in phases.items():
         shapes.append(Text((start + stop) / 2, end + 14, PHASE_NAMES[phase], "middle"))
         shapes += [Line(((x, 4), (x, end)), GREY, dashed=True) for x in (start, stop)]

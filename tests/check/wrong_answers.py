@@ -321,8 +321,12 @@ WRONG = {
     "model_bytes": {
         "a tensor has nbytes": lambda model: model.nbytes,
         "returned tensor of shape (2,), expected a Python number": lambda model: torch.tensor([3, 4]),
+        "model_bytes(model of Flatten, Linear, ReLU, Linear): got 7": lambda model: 7,
     },
     "fixed_bytes": {
+        "in lower case": lambda parameters, trainable, optimizer: (
+            4 * parameters + trainable * {"sgd": 4, "momentum": 8, "Adam": 12}[optimizer]
+        ),
         "The names are": lambda parameters, trainable, optimizer: (
             4 * parameters + trainable * {"SGD": 4, "Momentum": 8, "Adam": 12}[optimizer]
         ),

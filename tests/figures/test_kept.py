@@ -1,5 +1,7 @@
 """What layers keep for backward, as bars, and the parts of a step in strips: what is drawn, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,15 +31,23 @@ def test_each_tensor_has_a_bar_as_long_as_its_bytes_and_grey_if_something_else_h
     drawing = kept.draw(MLP, "tensor")
     own = [row.bytes for row in MLP.saved if not row.shared_with]
     grey = [row.bytes for row in MLP.saved if row.shared_with]
-    pixels = 190 / max(own + grey)
+    pixels = 176 / max(own + grey)
     assert boxes(drawing, ORANGE) == pytest.approx([max(size * pixels, 1.5) for size in own])
     assert boxes(drawing, "#dddddd") == pytest.approx([max(size * pixels, 1.5) for size in grey])
     told = words(drawing)
     for row in MLP.saved:
-        place = told.index(f"{row.layer} {row.tensor}")
+        place = next(
+            i for i, said in enumerate(told) if re.fullmatch(re.escape(f"{row.layer} {row.tensor}") + "( [123])?", said)
+        )
         assert told[place + 1 : place + 3] == [f"{row.bytes:,}", row.shared_with]
         del told[place]
     assert "2 (ReLU) output: 0.06 MiB" in drawing.sentence and f"{sum(own):,} bytes" in drawing.sentence
+
+
+def test_rows_of_the_same_name_are_numbered_and_others_are_not():
+    told = words(kept.draw(MLP, "tensor"))
+    assert [said for said in told if "inside" in said] == [f"loss computed inside {number}" for number in (1, 2, 3)]
+    assert "2 (ReLU) output" in told and "3 (Linear) weight" in told
 
 
 @pytest.mark.parametrize("by", ["tensor", "layer"])
@@ -81,6 +91,14 @@ def test_strips_show_when_each_part_is_there_to_one_scale():
         "gradients 0.78 MiB at most, reached in backward; activations 0.07 MiB at most, reached in forward."
     )
     assert {"forward", "backward", "step()", "parameters", "0.07 MiB"} < set(words(drawing))
+
+
+def test_strips_name_their_axis_and_a_small_gradient_is_seen():
+    drawing = strips.draw(MLP, ["gradients"])
+    assert "operations →" in words(drawing)
+    (area,) = (area for area in drawing.shapes if isinstance(area, shapes.Area))
+    heights = {52 - y for _, y in area.corners}
+    assert min(heights - {0}) == 2.5 and max(heights) == 44
 
 
 @pytest.mark.parametrize("wrong", [None, [], "parameters", ["weights"], [3], 2, [["parameters"]]])
