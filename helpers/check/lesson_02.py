@@ -33,12 +33,20 @@ def _to_normalise(*shape: int) -> tuple[Tensor, Tensor, Tensor]:
     praise="one mean and std a channel, for any batch.",
     slips={
         "the mean was taken off along the width, not the channels: a (C,) tensor lines up with the last axis. Give it "
-        "the shape (1, C, 1, 1).": lambda batch, mean, std: (batch - mean) / std,
+        "the shape (1, C, 1, 1), and use what reshape returns: it makes a new tensor.": lambda batch, mean, std: (
+            (batch - mean) / std
+        ),
         "the mean was taken off along the batch axis. The channels are axis 1: shape (1, C, 1, 1).": _per_channel(
             lambda batch, mean, std: (batch - mean[:, None]) / std[:, None]
         ),
         "the mean was taken off along the height. The channels are axis 1: shape (1, C, 1, 1).": (
             lambda batch, mean, std: (batch - mean[:, None]) / std[:, None]
+        ),
+        "the mean is right, but std lines up with the width. It needs the shape (1, C, 1, 1) too.": (
+            lambda batch, mean, std: (batch - mean[:, None, None]) / std
+        ),
+        "std is right, but the mean lines up with the width. It needs the shape (1, C, 1, 1) too.": (
+            lambda batch, mean, std: (batch - mean) / std[:, None, None]
         ),
         "you took off the mean, but did not divide by std.": _per_channel(lambda batch, mean, std: batch - mean),
         "you divided by std, but did not take off the mean.": _per_channel(lambda batch, mean, std: batch / std),
@@ -102,6 +110,10 @@ def _weighed(losses, sizes):
         "the last batch was left out. It is short, but it counts.": lambda losses, sizes: (
             _weighed(losses[:-1], sizes[:-1]) / sum(sizes[:-1])
         ),
+    },
+    crashes={
+        "can't multiply sequence": "losses and sizes are lists, and lists do not multiply: take pairs with zip(...).",
+        "unsupported operand": "losses and sizes are lists: go through their pairs with zip(losses, sizes).",
     },
     coach=_no_tensor,
 )
@@ -187,6 +199,9 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
         ),
     },
     crashes={
+        "cannot be multiplied": "Write no for: images and labels are one batch, and the loader is another data set.",
+        "to unpack": "Write no for: images and labels are one batch.",
+        "UnboundLocalError": "Write no for: images and labels are one batch.",
         "log_softmax": "cross_entropy takes the logits first, model(images), then the labels.",
         "spatial targets": "cross_entropy takes the logits, model(images), not the images.",
         "does not require grad": "Without gradients there is no backward(): leave torch.no_grad() out.",
@@ -220,6 +235,8 @@ def _recipe(tried: Tried) -> str | None:
         return "your function never called the model."
     shape, dtype, top, training, recording = model.seen[-1]
     white = image.max().item() / 255
+    if len(shape) > 4:
+        return f"the model got shape {shape}: one axis too many. Only the batch axis is missing."
     if shape != (1, 1, 28, 28):
         return f"the model got shape {shape}; one digit as a batch is (1, 1, 28, 28). Which step adds the batch axis?"
     if dtype != torch.float32:
@@ -232,7 +249,7 @@ def _recipe(tried: Tried) -> str | None:
         return "the model ran in train mode, so dropout threw numbers away. Call model.eval() first."
     if recording:
         return "the model ran with gradients on. Put the call inside with torch.no_grad():."
-    if isinstance(got, Tensor):
+    if isinstance(got, Tensor) and (got.is_floating_point() or got.item() == tried.want):
         return "that is a tensor; .item() makes a Python int of it."
     if isinstance(got, float):
         return f"got {got:.3f}: that is a logit. max gives the value, argmax gives its place, the class."
@@ -258,9 +275,16 @@ with seeded(2):
             lambda model, image: _logits(model, image).argmax(0),
         ],
         "that is a tensor; .item() makes a Python int of it.": lambda model, image: _logits(model, image).argmax(1),
+        "argmax(0) compares rows, and there is one, so every place is 0. argmax(1) compares the ten logits of a row.": (
+            lambda model, image: _logits(model, image).argmax(0)[0].item()
+        ),
         "that is the class of the smallest logit: argmax, not argmin.": lambda model, image: (
             _logits(model, image).argmin(1).item()
         ),
+    },
+    crashes={
+        "should be PIL Image": "The image is a tensor already: instead of ToTensor, .float() / 255.",
+        "cannot be converted to Scalar": "argmax(0) compares rows and gives ten places. argmax(1) compares in a row.",
     },
     coach=_recipe,
 )

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms import ToTensor
 
 
 def four_names(shape, bytes_per_number):
@@ -66,6 +68,18 @@ def trained(model, optimizer, images, labels, order="zero_grad backward step", l
         if line != leave_out:
             getattr(loss if line == "backward" else optimizer, line)()
     return loss.item()
+
+
+def from_loader(model, optimizer, images, labels):
+    for x, y in DataLoader(TensorDataset(torch.rand(8, 1, 28, 28), torch.zeros(8, dtype=torch.int64)), batch_size=4):
+        loss = trained(model, optimizer, x, y)
+    return loss
+
+
+def for_no_batch(model, optimizer, images, labels):
+    for x, y in zip(images[:0], labels[:0], strict=True):
+        loss = trained(model, optimizer, x, y)
+    return loss
 
 
 def logits(model, image):
@@ -163,15 +177,20 @@ WRONG = {
         ).div_(std.view(1, -1, 1, 1)),
         "returned list, expected a torch tensor": lambda batch, mean, std: list(batch),
         "got shape (3, 6, 3), expected (4, 3, 6, 3)": lambda batch, mean, std: batch[0],
+        "use what reshape returns": lambda batch, mean, std: (mean.reshape(1, -1, 1, 1), (batch - mean) / std)[1],
+        "std lines up with the width": lambda batch, mean, std: (batch - mean.view(1, -1, 1, 1)) / std,
         "not always 3": lambda batch, mean, std: (batch - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1),
     },
     "dataset_mean": {
-        "with TypeError": lambda losses, sizes: losses * sizes / sum(sizes),
+        "take pairs with zip": lambda losses, sizes: losses * sizes / sum(sizes),
         "changed the list that it was given": used_up,
         "a loop in a loop": lambda losses, sizes: sum(a * b for a in losses for b in sizes) / sum(sizes),
         ".item() makes a Python float": lambda losses, sizes: torch.tensor(losses).mean(),
     },
     "train_step": {
+        "Write no for": from_loader,
+        "no for: images and labels": lambda model, optimizer, images, labels: [x for x, y in images],
+        "images and labels are one batch": for_no_batch,
         "the old gradients are still in .grad": lambda *given: trained(*given, leave_out="zero_grad"),
         "there was no gradient when step() came": lambda *given: trained(*given, leave_out="backward"),
         "no step() came after it": lambda *given: trained(*given, leave_out="step"),
@@ -192,6 +211,10 @@ WRONG = {
         ),
     },
     "predict_one": {
+        "The image is a tensor already": lambda model, image: model(ToTensor()(image).unsqueeze(0)).argmax(1).item(),
+        "argmax(0) compares rows and gives ten": lambda model, image: logits(model, image[None]).argmax(0).item(),
+        "and there is one": lambda model, image: logits(model, image[None]).argmax(0)[0],
+        "one axis too many": lambda model, image: logits(model, image[None, None]).argmax(1).item(),
         "Which step adds the batch axis?": lambda model, image: logits(model, image).argmax(1).item(),
         "Divide by 255": lambda model, image: logits(model, 255 * image[None].float()).argmax(1).item(),
         "the pixels must become float32": lambda model, image: model(image[None]).argmax(1).item(),
