@@ -128,9 +128,9 @@ def _loss(model, images, labels, **how):
 
 def _stepped(model, optimizer, images, labels):
     loss = _loss(model, images, labels)
-    optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+    optimizer.zero_grad()
     return loss
 
 
@@ -151,18 +151,16 @@ def _trained(tried: Tried) -> str | None:
                 "the loss is right, but the weights went elsewhere. One backward() of this loss and one step() of the "
                 "given optimizer is all."
             )
-        if all(parameter.grad is None for parameter in model.parameters()):
-            return (
-                "the loss is right, but no weight moved: there was no gradient when step() came. The order is "
-                "zero_grad(), backward(), step()."
-            )
-        return "the loss is right and backward() filled .grad, but no step() came after it, so no weight moved."
+        return (
+            "the loss is right, but no weight moved. The order is backward(), step(), zero_grad(): without backward() "
+            "before it, step() has no gradient."
+        )
     attempt(tried.answer, *tried.after)
     _stepped(*twin)
     if not _same_weights(model, twin[0]):
         return (
             "one call is right, but at the next one the old gradients are still in .grad: backward() adds to them. "
-            "Call optimizer.zero_grad() before backward()."
+            "Call optimizer.zero_grad() after step()."
         )
     return None
 
@@ -177,7 +175,7 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
 
 @exercise(
     cases=[_to_train(8, 6, 3), _to_train(1, 4, 3), _to_train(10, 10, 10)],
-    praise="loss, zero_grad, backward, step: a step of training.",
+    praise="loss, backward, step, zero_grad: a step of training.",
     slips={
         "that is the sum over the batch. cross_entropy gives the mean by itself.": (
             lambda model, optimizer, images, labels: _loss(model, images, labels, reduction="sum").item()

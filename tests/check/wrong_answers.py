@@ -62,7 +62,7 @@ def written_and_looked(a, b):
     return not torch.equal(before, b)
 
 
-def trained(model, optimizer, images, labels, order="zero_grad backward step", leave_out=""):
+def trained(model, optimizer, images, labels, order="backward step zero_grad", leave_out=""):
     loss = F.cross_entropy(model(images), labels)
     for line in order.split():
         if line != leave_out:
@@ -192,11 +192,11 @@ WRONG = {
         "no for: images and labels": lambda model, optimizer, images, labels: [x for x, y in images],
         "images and labels are one batch": for_no_batch,
         "the old gradients are still in .grad": lambda *given: trained(*given, leave_out="zero_grad"),
-        "there was no gradient when step() came": lambda *given: trained(*given, leave_out="backward"),
-        "no step() came after it": lambda *given: trained(*given, leave_out="step"),
-        "The order is zero_grad(), backward(), step()": lambda *given: trained(*given, order="backward zero_grad step"),
-        "step() came after it": lambda *given: trained(*given, order="zero_grad step backward"),
-        "the weights went elsewhere": lambda *given: trained(*given, order="zero_grad backward step step"),
+        "but no weight moved": lambda *given: trained(*given, leave_out="backward"),
+        "The order is backward(), step(), zero_grad()": lambda *given: trained(*given, leave_out="step"),
+        "without backward() before it": lambda *given: trained(*given, order="backward zero_grad step"),
+        "step() has no gradient": lambda *given: trained(*given, order="zero_grad step backward"),
+        "the weights went elsewhere": lambda *given: trained(*given, order="backward step step zero_grad"),
         ".item() makes a Python float": lambda model, optimizer, images, labels: F.cross_entropy(model(images), labels),
         "takes the logits first": lambda model, optimizer, images, labels: F.cross_entropy(labels, model(images)),
         "not the images": lambda model, optimizer, images, labels: F.cross_entropy(images, labels).item(),
