@@ -61,37 +61,42 @@ def _mib(n_bytes: int) -> str:
 
 _SIZE = r"(\d{1,9}(?:\.\d{1,9})?) (bytes|KiB|MiB|GiB)"
 _UNITS = {"bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": GIB}
-_TEXTS = {  # a number of the text, by the words around it
-    "tried": f"Tried to allocate {_SIZE}",
-    "capacity": f"total capacity of {_SIZE}",
-    "free": f"of which {_SIZE} is free",
-    "process": f"this process has {_SIZE} memory in use",
-    "allocated": f"Of the allocated memory {_SIZE} is allocated by PyTorch",
-    "unallocated": f"{_SIZE} is reserved by PyTorch but unallocated",
+_TEXTS = {  # a number of the text, by the words around it: since PyTorch 2.1 (which wrote "capacty"), and before
+    "tried": ("Tried to allocate …",),
+    "capacity": ("total capacity of …", "total capacty of …", "… total capacity"),
+    "free": ("of which … is free", "… free"),
+    "allocated": ("Of the allocated memory … is allocated by PyTorch", "… already allocated"),
+    "unallocated": ("… is reserved by PyTorch but unallocated",),
+    "reserved": ("… reserved in total by PyTorch", "… cached"),
+    "process": ("this process has … memory in use",),
 }
 
 
 def out_of_memory(text: str) -> Picture:
     """The numbers of PyTorch's "CUDA out of memory" as a bar, and the request beside the room that is left.
 
-    text: the last line of the error, whole; line breaks do no harm. Raises `Problem` for anything else.
+    text: the last line of the error, whole, of any PyTorch from 1.3 on; line breaks do no harm. What it does not say
+    is left out: often it has the numbers of processes only, and not which is this one. Raises `Problem` for anything
+    else.
     """
     return picture(draw_out_of_memory(text))
 
 
 def draw_out_of_memory(text: str) -> Drawing:
     """The bar of `out_of_memory`."""
-    said, size = _numbers(text), {}
-    for name, (number, unit) in said.items():
-        size[name] = float(number) * _UNITS[unit]
-    rest = max(size["process"] - size["allocated"] - size["unallocated"], 0)
-    others = max(size["capacity"] - size["free"] - size["process"], 0)
-    words = {name: " ".join(pair) for name, pair in said.items()}
-    own = f"the rest of the {words['process']} of this process"
+    size, words = _numbers(text)
+    if "process" in size:
+        rest = max(size["process"] - size["allocated"] - size["unallocated"], 0)
+        others = max(size["capacity"] - size["free"] - size["process"], 0)
+        name, own = "context", f"the rest of the {words['process']} of this process"
+    else:
+        rest = max(size["capacity"] - sum(size[part] for part in ("allocated", "unallocated", "free")), 0)
+        others = 0
+        name, own = "context, other programs", "the text does not tell them apart"
     parts = [  # bytes, look, name, size as the text says it, what it is
         (size["allocated"], {"fill": "#8c8c8c"}, "allocated", words["allocated"], "tensors and workspace"),
         (size["unallocated"], {"fill": "#d9d9d9", "hatch": "//"}, "unallocated", words["unallocated"], "cached blocks"),
-        (rest, {"fill": "#d9d9d9", "hatch": "xx"}, "context", "", own),
+        (rest, {"fill": "#d9d9d9", "hatch": "xx"}, name, "", own),
         (others, {"fill": "#d9d9d9", "hatch": "--"}, "other programs", "", "in use, but not by this process"),
         (size["free"], {"fill": "#fff"}, "free", words["free"], "not taken by any program"),
     ]
@@ -124,16 +129,20 @@ def draw_out_of_memory(text: str) -> Drawing:
     return Drawing(106 + 24 * len(legend) // 4, (*shapes, *legend), sentence)
 
 
-def _numbers(text: str) -> dict[str, tuple[str, str]]:
-    """The six numbers of the text, each with its unit, as they are written."""
-    words, found = " ".join(instance_of("text", text, str, '"CUDA out of memory. …"').split()), {}
-    for name, pattern in _TEXTS.items():
-        number = re.search(pattern, words)
-        if not number:
-            wanted = pattern.replace(_SIZE, "1.00 GiB")
-            raise Problem(f'text is {shown(text)}, without "{wanted}"; give the whole last line of the error.')
-        found[name] = number.groups()
-    return found
+def _numbers(text: str) -> tuple[dict[str, float], dict[str, str]]:
+    """The bytes that the text names, or that follow from those it names; and as they are written."""
+    line, size, words = " ".join(instance_of("text", text, str, '"CUDA out of memory. …"').split()), {}, {}
+    for name, forms in _TEXTS.items():
+        found = next(filter(None, (re.search(form.replace("…", _SIZE), line) for form in forms)), None)
+        if found:
+            size[name], words[name] = float(found[1]) * _UNITS[found[2]], f"{found[1]} {found[2]}"
+    if "unallocated" not in size and {"allocated", "reserved"} <= size.keys():
+        size["unallocated"] = max(size["reserved"] - size["allocated"], 0)
+        words["unallocated"] = f"{size['unallocated'] / MIB:,.2f} MiB"
+    for name in ("tried", "capacity", "free", "allocated", "unallocated"):
+        if name not in size:
+            raise Problem(f'text is {shown(text)}, without "{_TEXTS[name][0]}"; give the whole last line of the error.')
+    return size, words
 
 
 def _row(row: int, look: dict, name: str, number: str, meaning: str) -> list[Shape]:

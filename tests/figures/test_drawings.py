@@ -110,6 +110,9 @@ DRAWINGS = {
     "largest boxes": lambda: gpu_memory.draw_boxes(2**50, 2**50, 2**50, 2**50),
     "empty boxes": lambda: gpu_memory.draw_boxes(0, 0, 0, 1),
     "out of memory": lambda: gpu_memory.draw_out_of_memory(out_of_memory()),
+    "out of memory, no process named": lambda: gpu_memory.draw_out_of_memory(
+        out_of_memory().replace("Including non-PyTorch memory, this process", "Process 4")
+    ),
     "out of memory beside others": lambda: gpu_memory.draw_out_of_memory(out_of_memory(capacity="141.00 GiB")),
     "a giant is refused": lambda: gpu_memory.draw_out_of_memory(out_of_memory(tried="1171875.00 GiB")),
     "an empty GPU refuses": lambda: gpu_memory.draw_out_of_memory(

@@ -61,11 +61,48 @@ def test_the_sentence_says_whether_the_request_fits_and_line_breaks_do_no_harm()
     assert "would fit" in gpu_memory.draw_out_of_memory(out_of_memory(tried="20.00 MiB")).sentence
 
 
+#: Texts as people have pasted them into public issues, by PyTorch's version: all say where the memory is.
+PASTED = {
+    "1.8": "CUDA out of memory. Tried to allocate 3.35 GiB (GPU 0; 15.78 GiB total capacity; 14.23 GiB already "
+    "allocated; 210.75 MiB free; 14.28 GiB reserved in total by PyTorch)",
+    "1.3": "CUDA out of memory. Tried to allocate 3.35 GiB (GPU 0; 15.78 GiB total capacity; 14.23 GiB already "
+    "allocated; 210.75 MiB free; 14.28 GiB cached)",
+    "2.1": "CUDA out of memory. Tried to allocate 1024.00 MiB. GPU 0 has a total capacty of 14.75 GiB of which 821.06 "
+    "MiB is free. Process 5543 has 13.94 GiB memory in use. Of the allocated memory 13.20 GiB is allocated by PyTorch, "
+    "and 621.20 MiB is reserved by PyTorch but unallocated.",
+    "Windows": "CUDA out of memory. Tried to allocate 28.87 GiB. GPU 0 has a total capacity of 15.83 GiB of which 4.00 "
+    "GiB is free. Of the allocated memory 11.31 GiB is allocated by PyTorch, and 392.97 MiB is reserved by PyTorch but "
+    "unallocated.",
+    "graphs": out_of_memory().replace("PyTorch, and", "PyTorch, with 72.00 MiB allocated in private pools, and"),
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers", "rest"),  # rest: GiB in use that are not PyTorch's
+    [
+        ("1.8", {"15.78 GiB", "14.23 GiB", "210.75 MiB", "3.35 GiB", "51.20 MiB"}, (15.78 - 14.28) - 210.75 / 1024),
+        ("1.3", {"15.78 GiB", "14.23 GiB", "210.75 MiB", "3.35 GiB", "51.20 MiB"}, (15.78 - 14.28) - 210.75 / 1024),
+        ("2.1", {"14.75 GiB", "13.20 GiB", "821.06 MiB", "1024.00 MiB", "621.20 MiB"}, 1.55 - 1442.26 / 1024),
+        ("Windows", {"15.83 GiB", "11.31 GiB", "4.00 GiB", "28.87 GiB", "392.97 MiB"}, 0.52 - 392.97 / 1024),
+        ("graphs", {"15.50 GiB", "14.00 GiB", "1.00 GiB", "1.75 GiB", "256.00 MiB"}, 0.25),
+    ],
+)
+def test_the_texts_of_other_versions_are_read_and_nothing_is_invented(version, numbers, rest):
+    words, boxes = drawn(gpu_memory.draw_out_of_memory(PASTED[version]))
+    said = {word.removeprefix("the whole GPU: ") for word in words}
+    assert {word for word in said if word.endswith(("MiB", "GiB"))} == numbers
+    widths = [right - left for left, right, top, _ in boxes if top == 28]
+    capacity = float(next(word for word in words if "whole" in word).split()[-2])
+    assert len(widths) == 4 and widths[2] / sum(widths) == pytest.approx(rest / capacity, rel=1e-3)
+    assert ("the text does not tell them apart" in words) is (version != "graphs")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (3, "text is a int; allowed is str"), ("", 'without "Tried to allocate 1.00 GiB"; give the whole last line'),
-        (out_of_memory().split(" Of the")[0], 'without "Of the allocated memory 1.00 GiB is allocated'),
+        (3, "text is a int; allowed is str"), ("", 'without "Tried to allocate …"; give the whole last line'),
+        (out_of_memory().split(" Of the")[0], 'without "Of the allocated memory … is allocated'),
+        (out_of_memory().split("Including")[0], "Of the allocated memory …"),
         (out_of_memory(capacity="0 bytes"), "allowed is the capacity"), (out_of_memory(free="9.00 GiB"), "add up to"),
         (out_of_memory(tried="9" * 400 + " GiB"), "Tried to allocate"),
     ],
