@@ -11,7 +11,7 @@ from helpers.check.core import Question, Tried, exercise, normal, seeded
 from helpers.check.guard import attempt
 from helpers.check.lesson_05 import mlp_parameters
 from helpers.check.lesson_07 import SIZES, kept_per_sample
-from helpers.memory import watch
+from helpers.memory import crossover, watch
 
 
 def _whole_batches(fixed, a_sample=kept_per_sample.right):
@@ -21,6 +21,11 @@ def _whole_batches(fixed, a_sample=kept_per_sample.right):
 
 def _fixed(a_parameter: int):
     return lambda sizes: a_parameter * mlp_parameters.right(sizes)
+
+
+def _traced(sizes):
+    layers = [layer for a, b in pairwise(sizes) for layer in (nn.ReLU(), nn.Linear(a, b))]
+    return crossover(nn.Sequential(*layers[1:]), sizes[:1])
 
 
 @exercise(
@@ -35,6 +40,7 @@ def _fixed(a_parameter: int):
         "a batch has whole samples: round up to the next int.": lambda sizes: (
             _fixed(16)(sizes) / kept_per_sample.right(sizes)
         ),
+        "that is the tracer's, which rounds each tensor up to 512 bytes. Count by hand, without rounding.": _traced,
         "that compares with the parameters alone. Gradients and Adam's two states count too: 16 bytes each.": (
             _whole_batches(_fixed(4))
         ),
@@ -116,6 +122,12 @@ def _peak(work, count: int, keeps_graphs: bool = True) -> int:
     return attempt(watched).result or 0
 
 
+def _fills_grad(work) -> bool:
+    model = copy.deepcopy(_DEEP)
+    attempt(work, model, _batches(16))
+    return any(parameter.grad is not None for parameter in model.parameters())
+
+
 def _needs_one_batch(tried: Tried) -> str | None:
     if isinstance(tried.got, Tensor):
         return "the result is a tensor" + (
@@ -125,6 +137,8 @@ def _needs_one_batch(tried: Tried) -> str | None:
         )
     if abs(tried.got - tried.want) > 1e-5:
         return None
+    if _fills_grad(tried.answer):
+        return "the number is right, but backward() has filled .grad. Nobody trains here: leave backward() out."
     one, six, right = _peak(tried.answer, 1), _peak(tried.answer, 6), _peak(mean_loss.right, 1)
     if six > 1.2 * one:
         cause = (

@@ -131,6 +131,14 @@ def mean(model, batches):
     return by_images([F.cross_entropy(model(images), labels) for images, labels in batches], batches)
 
 
+def trains_along(model, batches):
+    losses = []
+    for images, labels in batches:
+        losses.append(F.cross_entropy(model.eval()(images), labels))
+        losses[-1].backward()
+    return by_images([loss.item() for loss in losses], batches)
+
+
 def keeps_logits(model, batches):
     model.eval()
     with torch.no_grad():
@@ -378,5 +386,6 @@ WRONG = {
         "in a list": keeps_logits,
         "The graph of the old batch lives on": lambda model, batches: mean(model, batches).item(),
         "leave backward() out": torch.no_grad()(lambda model, batches: mean(model, batches).backward()),
+        "backward() has filled .grad": trains_along,
     },
 }
