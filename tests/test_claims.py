@@ -637,7 +637,7 @@ def test_B14_activations_are_proportional_to_the_batch():
     assert eight == pytest.approx(8 * one, rel=0.02)
 
 
-def test_B15_activations_rule_a_deep_network_beyond_its_crossover():
+def test_B15_activations_rule_where_a_sample_keeps_more_than_it_weighs_beyond_the_crossover():
     at = memory.any_batch(resnet18(), (3, 224, 224))
     assert memory.crossover_of(at) == 9
     step = at(32)
@@ -645,6 +645,28 @@ def test_B15_activations_rule_a_deep_network_beyond_its_crossover():
     mib = [round(size / 2**20) for size in (step.at_peak["activations"], step.peak, step.allocated)]
     assert mib == [631, 833, 836]
     assert at(2).peak_phase == "step" and at(3).peak_phase == "backward"
+    large = memory.trace(resnet18(), (3, 2048, 2048), 1)  # no batch at all, and too much for a GPU of 1.8 GiB
+    assert large.largest == "activations" and round(large.peak / 2**30, 2) == 1.88
+
+
+def test_B15_what_a_sample_keeps_decides_not_the_depth():
+    def at_crossover(model):
+        at = memory.any_batch(model, (1, 28, 28))
+        crossover = memory.crossover_of(at)
+        return crossover, [at(times * crossover) for times in (1, 2, 8)]
+
+    hidden = [layer for _ in range(6) for layer in (nn.Linear(784, 784), nn.ReLU())]
+    crossover, steps = at_crossover(nn.Sequential(nn.Flatten(), *hidden, nn.Linear(784, 10)))
+    assert crossover == 2692 and {step.largest for step in steps} == {"activations"}
+    crossover, steps = at_crossover(models.cnn())  # one convolution
+    assert crossover == 6 and all(step.most["activations"] > 10 * step.most["batch"] for step in steps)
+    assert {step.largest for step in steps} == {"temporaries"}
+
+
+def test_B15_the_old_gradients_lift_the_end_of_forward_where_zero_grad_comes_late():
+    late = memory.Loop(zero_grad="before backward")
+    step = memory.trace(resnet18(), (3, 224, 224), 32, loop=late)
+    assert step.peak_phase == "forward" and round(step.peak / 2**20) == 856
 
 
 @pytest.mark.parametrize("sizes, crossover", {(784, 256, 10): 774, (3072, 512, 10): 1756}.items())
