@@ -85,15 +85,20 @@ def grey_batch(images):
 
 
 class _Mixing(nn.Module):
-    """Gives rows a little of the row before them: all but the first, or those that are named."""
+    """Puts a little of another row in place of a row: of the one before it, or of its partner in a pair.
 
-    def __init__(self, share: float, rows: slice = slice(1, None)):
+    All rows, or those that are named. One row alone, and the sum over all rows, stay as they are.
+    """
+
+    def __init__(self, share: float, rows: slice = slice(None), pairs: bool = False):
         super().__init__()
-        self.share, self.rows = share, rows
+        self.share, self.rows, self.pairs = share, rows, pairs
 
     def forward(self, batch: Tensor) -> Tensor:
-        flat, mixed = batch.flatten(1), batch.flatten(1).clone()
-        mixed[self.rows] += self.share * flat.roll(1, 0)[self.rows] * (len(flat) > 1)
+        flat, last = batch.flatten(1), len(batch) - 1
+        others = [min(row ^ 1, last) if self.pairs else row - 1 for row in range(len(batch))]
+        mixed = flat.clone()
+        mixed[self.rows] += self.share * (flat[others] - flat)[self.rows]
         return mixed
 
 
@@ -136,6 +141,8 @@ def _mode_changed(tried: Tried) -> str | None:
         (_TRAINING.train(), normal(6, 1, 8, 8)),
         (_Mixing(0.01).eval(), normal(3, 1, 8, 8)),
         (_Mixing(0.01, slice(0, 1)).eval(), normal(4, 1, 8, 8)),
+        (_Mixing(0.01, slice(2, 3)).eval(), normal(5, 1, 8, 8)),
+        (_Mixing(0.01, pairs=True).eval(), normal(4, 1, 8, 8)),
         (_Mixing(0.01, slice(11, None)).eval(), normal(12, 1, 8, 8)),
         (_Mixing(2e-4).eval(), normal(3, 1, 8, 8)),
         (_EVALUATING.eval(), normal(5, 1, 8, 8)),
@@ -154,6 +161,11 @@ def _mode_changed(tried: Tried) -> str | None:
             lambda model, batch: torch.allclose(_both(model, batch)[0][:1], _both(model, batch)[1][:1], atol=1e-5),
             lambda model, batch: torch.allclose(_both(model, batch)[0][:8], _both(model, batch)[1][:8], atol=1e-5),
             lambda model, batch: torch.allclose(_both(model, batch)[0][-1], _both(model, batch)[1][-1], atol=1e-5),
+            lambda model, batch: torch.allclose(*(rows[[0, -1]] for rows in _both(model, batch)), atol=1e-5),
+            lambda model, batch: torch.allclose(*(rows.sum() for rows in _both(model, batch)), atol=1e-4),
+            lambda model, batch: torch.allclose(
+                _both(model, batch)[0], torch.cat([model(pair) for pair in batch.split(2)]), atol=1e-5
+            ),
             lambda model, batch: torch.allclose(*_both(model, batch), atol=0.2),
             lambda model, batch: torch.allclose(*_both(model, batch), atol=1e-3),
         ],

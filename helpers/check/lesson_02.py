@@ -167,7 +167,8 @@ def _trained(tried: Tried) -> str | None:
 
 def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.optim.Optimizer, Tensor, Tensor]:
     with seeded(rows):
-        model = nn.Sequential(nn.Flatten(), nn.Linear(features, classes))
+        norm = [nn.BatchNorm1d(features)] if rows > 1 else []  # notices eval mode, and refuses one row
+        model = nn.Sequential(nn.Flatten(), *norm, nn.Linear(features, classes))
         labels = torch.randint(classes, (rows,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     return model, optimizer, normal(rows, 1, 2, features // 2), labels
@@ -177,6 +178,9 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
     cases=[_to_train(8, 6, 3), _to_train(1, 4, 3), _to_train(10, 10, 10)],
     praise="loss, backward, step, zero_grad: a step of training.",
     slips={
+        "the model was in eval mode. It is to learn: leave eval() out.": (
+            lambda model, optimizer, images, labels: _loss(model.eval(), images, labels).item()
+        ),
         "that is the sum over the batch. cross_entropy gives the mean by itself.": (
             lambda model, optimizer, images, labels: _loss(model, images, labels, reduction="sum").item()
         ),
@@ -197,7 +201,8 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
         ),
     },
     crashes={
-        "cannot be multiplied": "Write no for: images and labels are one batch, and the loader is another data set.",
+        "cannot be multiplied": "Use images and labels, which are one batch: write no for, leave x, y and the loader out.",
+        "running_mean should": "Use images and labels, which are one batch: write no for, leave x, y and the loader out.",
         "to unpack": "Write no for: images and labels are one batch.",
         "UnboundLocalError": "Write no for: images and labels are one batch.",
         "log_softmax": "cross_entropy takes the logits first, model(images), then the labels.",

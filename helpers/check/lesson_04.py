@@ -159,7 +159,7 @@ _HWC = _IMAGE.permute(1, 2, 0)
         (_ROW[:2], _ROW[4:]),  # no place in common
         (_ROW[1::2], _ROW[::2]),
     ],
-    praise="you can now ask any two tensors.",
+    praise="you can now ask two tensors whether they lie on one row of memory.",
     slips={
         "said False for two tensors that share one memory. They may, without being one object.": [
             lambda a, b: a is b,

@@ -187,6 +187,11 @@ def _same_way(before, after):
     return sum(new < old for old, new in pairs), sum(new > old for old, new in pairs)
 
 
+def _enough(before, after, part=None):
+    """The rule, for at least ten seeds: nine in ten of all, or of `part`, the same way."""
+    return len(before) >= 10 and max(_same_way(before, after)) >= 0.9 * (part or len(before))
+
+
 def _mean(numbers):
     return sum(numbers) / len(numbers)
 
@@ -211,6 +216,8 @@ def _changed(*by):
         _changed(-4.0, -3.0, 0.0, -2.0, -5.0, 0.5, -1.0, -3.0, -4.0, -2.0),
         _changed(-4.0, -3.0, 1.0, -5.0, -3.0),
         _changed(*[-2.0] * 17, *[1.0] * 3),
+        _changed(*[0.0] * 10),
+        _changed(-2.0, *[0.0] * 9),
     ],
     praise="one rule for every difference, also for one that you hoped for.",
     slips={
@@ -220,20 +227,29 @@ def _changed(*by):
         "all ten seeds fell, each by a little. Count the seeds; how far they fell does not matter.": (
             lambda before, after: abs(_mean(after) - _mean(before)) > 1
         ),
-        "9 of 10 are enough: nine in ten *or more*, so >= and not >.": (
-            lambda before, after: max(_same_way(before, after)) > 0.9 * len(before)
+        "9 of 10 are enough: nine in ten *or more*, so >= and not > (and count in Python: the mean of a float32 tensor "
+        "is a little below 0.9).": (
+            lambda before, after: len(before) >= 10 and max(_same_way(before, after)) > 0.9 * len(before)
         ),
         "9 of 10 rose. That is the same way too: count down and up, and take the larger.": (
-            lambda before, after: _same_way(before, after)[0] >= 0.9 * len(before)
+            lambda before, after: len(before) >= 10 and _same_way(before, after)[0] >= 0.9 * len(before)
         ),
-        "5 of 5 went the same way. Do not write 9 or 10 into the code: compare with 0.9 * len(before).": (
+        "five coins fall alike 1 time in 16. With fewer than ten seeds the answer is False.": (
+            lambda before, after: max(_same_way(before, after)) >= 0.9 * len(before)
+        ),
+        "17 of 20 are fewer than nine in ten. Do not write 9 into the code: compare with 0.9 * len(before).": (
             lambda before, after: max(_same_way(before, after)) >= 9
         ),
         "7 of 10 are fewer than nine in ten: that may be chance.": (
-            lambda before, after: max(_same_way(before, after)) > len(before) / 2
+            lambda before, after: len(before) >= 10 and max(_same_way(before, after)) > len(before) / 2
         ),
         "one seed did not change at all. It went neither down nor up.": (
-            lambda before, after: max(len(before) - up for up in _same_way(before, after)) >= 0.9 * len(before)
+            lambda before, after: (
+                len(before) >= 10 and max(len(before) - up for up in _same_way(before, after)) >= 0.9 * len(before)
+            )
+        ),
+        "most seeds did not change. Compare with nine in ten of all seeds, not of those that changed.": (
+            lambda before, after: _enough(before, after, sum(_same_way(before, after)) or 99)
         ),
         "that is the count. Compare it with 0.9 * len(before), and return True or False.": (
             lambda before, after: max(_same_way(before, after))
@@ -245,5 +261,5 @@ def _changed(*by):
     },
 )
 def more_than_chance(before, after):
-    """Two lists, one accuracy a seed, in; True out if nine in ten seeds or more went the same way, down or up."""
-    return max(_same_way(before, after)) >= 0.9 * len(before)
+    """Two lists, one accuracy a seed, in; True out if there are ten, and nine in ten went the same way."""
+    return _enough(before, after)
