@@ -201,8 +201,8 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
         ),
     },
     crashes={
-        "cannot be multiplied": "Use images and labels, which are one batch: write no for, leave x, y and the loader out.",
-        "running_mean should": "Use images and labels, which are one batch: write no for, leave x, y and the loader out.",
+        "cannot be multiplied": "Use images and labels, which are one batch: write no for, leave the loader out.",
+        "running_mean should": "Use images and labels, which are one batch: write no for, leave the loader out.",
         "to unpack": "Write no for: images and labels are one batch.",
         "UnboundLocalError": "Write no for: images and labels are one batch.",
         "log_softmax": "cross_entropy takes the logits first, model(images), then the labels.",
