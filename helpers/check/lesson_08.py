@@ -137,6 +137,8 @@ def _needs_one_batch(tried: Tried) -> str | None:
         )
     if abs(tried.got - tried.want) > 1e-5:
         return None
+    if not all(parameter.requires_grad for parameter in tried.after[0].parameters()):
+        return "the number is right, but the model came back frozen. torch.no_grad() keeps nothing and changes nothing."
     if _fills_grad(tried.answer):
         return "the number is right, but backward() has filled .grad. Nobody trains here: leave backward() out."
     one, six, right = _peak(tried.answer, 1), _peak(tried.answer, 6), _peak(mean_loss.right, 1)

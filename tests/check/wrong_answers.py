@@ -131,6 +131,10 @@ def mean(model, batches):
     return by_images([F.cross_entropy(model(images), labels) for images, labels in batches], batches)
 
 
+def frozen(model, batches):
+    return mean(model.requires_grad_(False), batches).item()
+
+
 def trains_along(model, batches):
     losses = []
     for images, labels in batches:
@@ -387,5 +391,6 @@ WRONG = {
         "The graph of the old batch lives on": lambda model, batches: mean(model, batches).item(),
         "leave backward() out": torch.no_grad()(lambda model, batches: mean(model, batches).backward()),
         "backward() has filled .grad": trains_along,
+        "came back frozen": frozen,
     },
 }
