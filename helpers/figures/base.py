@@ -1,6 +1,7 @@
 """What every picture of the course shares: colours, hatches, one width, one size of letters."""
 
 import io
+import re
 from dataclasses import dataclass
 
 from IPython.display import display
@@ -51,7 +52,8 @@ class Picture:
 
     def _ipython_display_(self) -> None:
         display({"image/png": self.png(), "text/plain": f"<picture: {self.sentence}>"}, raw=True)
-        display({"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}, raw=True)
+        as_it_is = re.sub(r"([\\`*_\[\]<>#|~$])", r"\\\1", self.sentence)  # in Markdown, 1*60 + 2*20 loses its stars
+        display({"text/markdown": f"*{as_it_is}*", "text/plain": self.sentence}, raw=True)
 
 
 def figure(height: float) -> Figure:

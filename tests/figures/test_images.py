@@ -1,8 +1,12 @@
 """Tiles, rows of images, samples per second."""
 
+import html
+import re
+
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from nbconvert.filters import markdown2html
 from tools import problem
 
 from helpers import data, figures
@@ -74,6 +78,15 @@ def test_pictures_have_one_width_and_a_sentence_and_no_text_is_cut():
         for axis in picture.figure.axes:
             box = axis.get_tightbbox(renderer)
             assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1
+
+
+@pytest.mark.parametrize("sentence", ["1*60 + 2*20 = 100.", "a_b_c and `d`, <e> & $x$.", "(1, 2) -> [3] ~4~ # 5 | 6."])
+def test_a_sentence_is_shown_as_it_is_written(sentence, monkeypatch):
+    shown = []
+    monkeypatch.setattr("helpers.figures.base.display", lambda data, raw: shown.append(data))
+    figures.bars({"one": 1}, sentence)._ipython_display_()
+    written = re.sub("<[^>]+>", "", markdown2html(shown[1]["text/markdown"]))
+    assert html.unescape(written).strip() == shown[1]["text/plain"] == sentence
 
 
 def test_an_image_row_shows_each_image_below_its_title():
