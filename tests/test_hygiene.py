@@ -170,6 +170,7 @@ def test_predict_questions_have_one_right_option_that_its_length_does_not_tell(p
     for question in questions(path):
         found = options(question)
         assert len(found) >= 3 and sum(right for _, right in found) == 1, question
+        assert not any("`" in words or "**" in words for words, _ in found), "a fold's title is no Markdown"
         (right,) = [len(words) for words, right in found if right]
         wrong = [len(words) for words, right in found if not right]
         assert 0.7 * min(wrong) <= right <= 1.4 * max(wrong), question

@@ -5,6 +5,7 @@ from math import isfinite
 from numbers import Real
 
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from helpers.figures.base import POINT, SIZE, Picture, figure
@@ -17,13 +18,19 @@ Curves = Mapping[str, Mapping[float, float]]
 
 
 def curves(
-    lines: Curves, x: str, y: str, sentence: str, log: str = "", marks: Mapping[str, float] | None = None
+    lines: Curves,
+    x: str,
+    y: str,
+    sentence: str,
+    log: str = "",
+    marks: Mapping[str, float] | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> Picture:
     """One to four named lines in axes with names, and the sentence that says what they show.
 
     lines: {name: {x: y}}, numbers that are finite. log: the axes that double from mark to mark: "", "x", "y" or "xy";
-    numbers there are above 0. marks: {words: x}, a dashed line with its words at each x. Raises `Problem` for anything
-    else.
+    numbers there are above 0. marks: {words: x}, a dashed line with its words at each x. colours: {name: colour} of
+    lines that are a memory category, see `COLOURS`. Raises `Problem` for anything else.
     """
     one_of("log", log, ("", "x", "y", "xy"))
     marks = instance_of("marks", {} if marks is None else marks, Mapping, '{"crossover": 9}')
@@ -35,7 +42,11 @@ def curves(
             _number(f"the y of {shown(name)} at x = {place}", value, "y" in log)
     for words, place in marks.items():
         _number(f"the mark {shown(words)}", place, "x" in log)
-    axis = _axes(lines, x, y, log)
+    colours = instance_of("colours", {} if colours is None else colours, Mapping, '{"batch": "#56B4E9"}')
+    for name, colour in colours.items():
+        if name not in lines or not is_color_like(colour):
+            raise Problem(f"the colour of {shown(name)} is {shown(colour)}; give names of lines, colours as #56B4E9.")
+    axis = _axes(lines, x, y, log, colours)
     for words, place in marks.items():
         axis.axvline(place, color="#333333", linewidth=1, linestyle=(0, (4, 3)))
         where = {"xy": (place, 1), "xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
@@ -54,7 +65,7 @@ def speed_up(ratios: Curves) -> Picture:
             if not isinstance(size, int) or size < 1:
                 raise Problem(f"a batch size of {shown(name)} is {shown(size)}; give a whole number, 1 or more.")
             _number(f"the ratio of {shown(name)} at B = {size}", ratio, True)
-    axis = _axes(ratios, "batch size B", "samples per second,\nas a ratio to B = 1", "xy")
+    axis = _axes(ratios, "batch size B", "samples per second,\nas a ratio to B = 1", "xy", {})
     axis.axhline(1, color="#666666", linewidth=1, linestyle=(0, (1, 2)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} x"))
     ends = "; ".join(f"{name}: {line[max(line)]:.1f} times at B = {max(line)}" for name, line in ratios.items())
@@ -76,12 +87,13 @@ def _number(name: str, value: object, above_0: bool) -> None:
         raise Problem(f"{name} is {shown(value)}; give a number{' above 0' if above_0 else ''}.")
 
 
-def _axes(lines: Curves, x: str, y: str, log: str) -> Axes:
+def _axes(lines: Curves, x: str, y: str, log: str, colours: Mapping[str, str]) -> Axes:
     sheet = figure(340)
     sheet.set_layout_engine("constrained")
     axis = sheet.subplots()
     for (name, line), (marker, style, colour) in zip(lines.items(), _LOOKS, strict=False):
-        axis.plot(list(line), list(line.values()), marker=marker, linestyle=style, color=colour, label=str(name))
+        look = {"marker": marker, "linestyle": style, "color": colours.get(name, colour)}
+        axis.plot(list(line), list(line.values()), label=str(name), **look)
     places = sorted({place for line in lines.values() for place in line})
     if "x" in log:
         axis.set_xscale("log", base=2)

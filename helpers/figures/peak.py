@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from helpers.figures.base import Picture
+from helpers.figures.base import COLOURS, Picture
 from helpers.figures.charts import curves
 from helpers.memory import Trace, crossover_of
 from helpers.problems import instance_of, whole_numbers
 from helpers.units import MIB
 
+_LOOK = ("#000000", *(COLOURS[name] for name in ("parameters", "activations", "batch")))  # of the four lines
 _FIXED = ("parameters", "buffers", "gradients", "optimizer state")
 
 
@@ -33,4 +34,5 @@ def peak_against_batch(at: Callable[[int], Trace], batches: Sequence[int], title
         f"{title}: batch and activations weigh as much as the fixed part from B = {crossover:,} on. "
         f"At B = {batches[-1]:,}: {last}."
     )
-    return curves(lines, "batch size B", "MiB", sentence, "xy", {f"crossover {crossover:,}": crossover})
+    marks = {f"crossover {crossover:,}": crossover}
+    return curves(lines, "batch size B", "MiB", sentence, "xy", marks, dict(zip(lines, _LOOK, strict=True)))

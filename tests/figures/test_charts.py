@@ -43,6 +43,11 @@ def test_curves_have_names_marks_and_their_sentence():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "8", "64"]
 
 
+def test_a_line_has_the_colour_of_its_category():
+    (axis,) = curves(colours={"none": "#56B4E9"}).figure.axes
+    assert [line.get_color() for line in axis.lines] == ["#0072B2", "#56B4E9"]
+
+
 @pytest.mark.parametrize("picture", [curves(), curves(log="x"), figures.speed_up({"MLP": LINE, "CNN": LINE})])
 def test_charts_have_the_width_of_all_pictures_and_nothing_is_cut(picture):
     assert round(picture.figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
@@ -58,7 +63,8 @@ def test_charts_have_the_width_of_all_pictures_and_nothing_is_cut(picture):
     [
         {"lines": {"a": {1: 0.0}}, "log": "y"}, {"lines": {"a": {0: 1.0}}, "log": "x"}, {"log": "z"}, {"log": None},
         {"marks": {"B": "9"}}, {"marks": 9}, {"marks": {"B": 0}, "log": "x"}, {"x": 3}, {"sentence": None},
-        {"lines": {"a": {"B": 1.0}}}, {"lines": {}},
+        {"lines": {"a": {"B": 1.0}}}, {"lines": {}}, {"colours": "#000"}, {"colours": {"leak": 3}},
+        {"colours": {"no line": "#000"}},
     ],
 )  # fmt: skip
 def test_curves_refuse(wrong):
