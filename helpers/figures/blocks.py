@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from helpers.figures.base import COLOURS, ERROR, Picture
 from helpers.figures.images import tiles
 from helpers.figures.paper import picture
-from helpers.figures.shapes import GREY, Drawing, Image, Line, Pixels, Shape, Text, box, lines, shape_boxes
+from helpers.figures.shapes import GREY, Drawing, Image, Line, Pixels, Shape, Text, box, cell, lines, shape_boxes
 from helpers.models import kept_modes
 from helpers.problems import Problem, instance_of, network, said, shown, tensor_of
 
@@ -116,9 +116,8 @@ def _through(layers: list[nn.Module], value: object) -> tuple[list[tuple[int, ..
 def _small_boxes(x: float, y: float, sizes: tuple[int, ...]) -> list[Shape]:
     shapes: list[Shape] = []
     for place, size in enumerate(sizes):
-        left = x + 64 * place
-        shapes.append(box(left, y, 60, 28, fill=_BLUE if place == 0 else "#fff", edge="#333"))
-        shapes.append(Text(left + 30, y + 20, f"{size}" if size < 10**5 else f"{size:.0e}", "middle", bold=True))
+        words, fill = f"{size}" if size < 10**5 else f"{size:.0e}", "#fff" if place else _BLUE
+        shapes += cell(x + 64 * place, y, 60, 28, words, bold=True, fill=fill, edge="#333")
     return shapes
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from helpers.figures.base import ERROR, Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Shape, Text, box
+from helpers.figures.shapes import Drawing, Shape, Text, cell
 from helpers.problems import Problem, instance_of, shown, whole_numbers
 
 _WIDE, _STEP, _RIGHT = 92, 100, 730  # of a size, from one to the next, and where the last one ends
@@ -48,10 +48,7 @@ def draw(shapes: Mapping[str, tuple[int, ...]]) -> Drawing:
 def _size(left: float, y: float, words: str, dashed: bool, fits: bool) -> list[Shape]:
     look = {"edge": "#333", "fill": "#fff"} if fits else {"edge": ERROR, "line": 3}
     look |= {"fill": "#e8e8e8"} if dashed and fits else {}
-    return [
-        box(left, y, _WIDE, 32, dashed=dashed, **look),
-        Text(left + _WIDE / 2, y + 22, words, "middle", bold=True, colour="#000" if fits else ERROR),
-    ]
+    return cell(left, y, _WIDE, 32, words, bold=True, ink="#000" if fits else ERROR, dashed=dashed, **look)
 
 
 def _sentence(names: list[str], sizes: list[tuple[int, ...]], result: list[int | None]) -> str:

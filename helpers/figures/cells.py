@@ -8,7 +8,7 @@ from torch import Tensor
 
 from helpers.figures.base import Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import GREY, Drawing, Shape, Text, box
+from helpers.figures.shapes import GREY, Drawing, Shape, Text, cell
 from helpers.problems import Problem, instance_of, tensor_of
 
 _CELL = 61  # pixels from one place to the next
@@ -44,7 +44,7 @@ def draw(tensors: Mapping[str, Tensor]) -> Drawing:
     for names in rows.values():
         shapes.append(Text(2, top + 18, "another row of memory" if said else "one row of memory, place by place"))
         for place, value in enumerate(_memory(names)):
-            shapes.append(Text(_middle(place), top + 40, str(place), "middle", colour=GREY))
+            shapes.append(Text(2 + _CELL * place + (_CELL - 3) / 2, top + 40, str(place), "middle", colour=GREY))
             shapes += _cell(place, top + 46, value, fill="#fff", edge="#000", line=2.5)
         top += 76
         for name, tensor in names.items():
@@ -90,9 +90,5 @@ def _places(tensor: Tensor) -> str:
     return f"places {', '.join(map(str, readers))}{f' ({often} times each)' if often > 1 else ''}"
 
 
-def _middle(place: int) -> float:
-    return 2 + _CELL * place + (_CELL - 3) / 2
-
-
 def _cell(place: int, y: float, words: str, **look: object) -> list[Shape]:
-    return [box(2 + _CELL * place, y, _CELL - 3, 26, **look), Text(_middle(place), y + 19, words, "middle")]
+    return cell(2 + _CELL * place, y, _CELL - 3, 26, words, **look)

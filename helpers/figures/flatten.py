@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.figures.base import COLOURS, ERROR, SIZE, WIDTH, Picture
+from helpers.figures.base import COLOURS, ERROR, WIDTH, Picture
 from helpers.figures.images import tiles
 from helpers.figures.layout import CHANNELS
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box
+from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box, cell
 from helpers.problems import Problem, shown, tensor_of, true_or_false, whole_number, whole_numbers
 
 _CELL, _MOST = 44, 4  # pixels of a cell, rows and columns of a matrix of numbers
@@ -74,16 +74,16 @@ def draw_entry(a: Tensor, b: Tensor, row: int, column: int) -> Drawing:
         y = 28 + _CELL * (deep - len(matrix)) / 2
         shapes.append(Text(x + width / 2, y - 10, f"{name}: {tuple(matrix.shape)}", "middle", bold=True))
         for r, k in np.ndindex(*matrix.shape):
-            cell, lit = (x + _CELL * k, y + _CELL * r), marked(r, k)
-            shapes.append(box(*cell, _CELL, _CELL, fill=fill if lit else "#fff", edge="#333"))
+            lit, number = marked(r, k), matrix[r, k].item()
             ink = "#fff" if lit and name == "b" else "#000"  # what can be read on its colour
-            shapes.append(_word(cell[0] + _CELL / 2, cell[1] + 29, str(matrix[r, k].item()), lit, ink, 18))
+            look = {"fill": fill if lit else "#fff", "edge": "#333"}
+            shapes += cell(x + _CELL * k, y + _CELL * r, _CELL, _CELL, number, 18, lit, ink, **look)
         if place < 2:
-            shapes.append(_word(x + width + gap / 2, 28 + _CELL * deep / 2 + 7, "@="[place], bold=True, size=20))
+            shapes.append(Text(x + width + gap / 2, 35 + _CELL * deep / 2, "@="[place], "middle", bold=True, size=20))
         x += width + gap
     terms = " + ".join(f"{p} × {q}" for p, q in zip(a[row].tolist(), b[:, column].tolist(), strict=True))
     entry = f"entry in row {row}, column {column}: {terms} = {c[row, column].item()}"
-    shapes.append(_word(WIDTH / 2, 62 + _CELL * deep, entry, size=16))
+    shapes.append(Text(WIDTH / 2, 62 + _CELL * deep, entry, "middle", size=16))
     return Drawing(
         74 + _CELL * deep,
         tuple(shapes),
@@ -114,9 +114,9 @@ def draw_product(left: tuple, right: tuple, bias: bool = False) -> Drawing:
         if not missing:
             edges = (told if place != 1 else str(inputs)), str(sizes[1])
             shapes.append(Text(x - 8, 123, edges[0], "end", bold=True, colour=colour if place == 1 else "#000"))
-            shapes.append(_word(middle, y - 7, edges[1], bold=True, colour=colour if place == 0 else "#000"))
+            shapes.append(Text(middle, y - 7, edges[1], "middle", bold=True, colour=colour if place == 0 else "#000"))
         if place < 2:
-            shapes.append(_word(middle + 95, 124, "@="[place], bold=True, size=20))
+            shapes.append(Text(middle + 95, 124, "@="[place], "middle", bold=True, size=20))
     why = (
         "the inner sizes agree, the outer ones remain"
         if fits
@@ -128,7 +128,7 @@ def draw_product(left: tuple, right: tuple, bias: bool = False) -> Drawing:
     end = f"gives ({told}, {outputs})" if fits else "cannot be multiplied"
     after = ""
     if bias and fits:
-        shapes.append(_word(625, 200, f"+ bias ({outputs},)", bold=True))
+        shapes.append(Text(625, 200, f"+ bias ({outputs},)", "middle", bold=True))
         after = f" The bias ({outputs},) is added to each row."
     return Drawing(232, tuple(shapes), f"({told}, {inner}) @ ({inputs}, {outputs}) {end}: {sign[:-2]}, {why}.{after}")
 
@@ -171,14 +171,15 @@ def draw_features(image: Tensor) -> Drawing:
         x = 2 + 250 * place
         shapes.append(Text(x, 18, f"channel {place} ({name})", bold=True, colour=colour))
         for r, c in np.ndindex(height, width):
-            shapes += _number(x + 44 * c, 28 + 32 * r, 42, image[place, r, c].item(), colour, light)
+            number, look = image[place, r, c].item(), {"fill": light, "edge": colour}
+            shapes += cell(x + 44 * c, 28 + 32 * r, 42, 30, number, 16, **look)
     y, told = 28 + 32 * height + 36, []
     for name, values in (("NCHW", image), ("NHWC", image.permute(1, 2, 0))):
         axis = 0 if name == "NCHW" else 2
         shapes.append(Text(2, y, f"{name}: (1, {', '.join(map(str, values.shape))}), then Flatten", bold=True))
         for place, index in enumerate(np.ndindex(*values.shape)):
             _, colour, light = CHANNELS[index[axis]]
-            shapes += _number(2 + 61 * place, y + 12, 59, values[index].item(), colour, light)
+            shapes += cell(2 + 61 * place, y + 12, 59, 30, values[index].item(), 16, fill=light, edge=colour)
         told.append(f"as {name} the features are {', '.join(map(str, values.flatten().tolist()))}")
         y += 80
     words = f"The same numbers, two orders: {told[0]}; {told[1]}."
@@ -190,11 +191,3 @@ def _few_digits(name: str, numbers: Tensor) -> Tensor:
     if low < -99 or high > 999:
         raise Problem(f"{name} has numbers from {shown(low)} to {shown(high)}; allowed are -99 to 999. Give others.")
     return numbers
-
-
-def _number(x: float, y: float, width: float, value: int, colour: str, light: str) -> list[Shape]:
-    return [box(x, y, width, 30, fill=light, edge=colour), _word(x + width / 2, y + 21, str(value), size=16)]
-
-
-def _word(x: float, y: float, words: str, bold: bool = False, colour: str = "#000", size: int = SIZE) -> Text:
-    return Text(x, y, words, "middle", bold=bold, colour=colour, size=size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from helpers.figures.base import Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import GREY, Drawing, Line, Shape, Text, box, category
+from helpers.figures.shapes import GREY, Drawing, Line, Shape, Text, box, category, legend
 from helpers.memory import Saved, Trace
 from helpers.problems import Problem, instance_of, one_of
 from helpers.units import exact_and_readable, readable
@@ -58,7 +58,7 @@ def draw(trace: Trace, by: str) -> Drawing:
         size = row.own if row.own or by == "layer" else row.shared
         shapes.append(Text(586, y, say(size), "end", colour="#000" if row.own else GREY))
         shapes.append(Text(600, y, row.owner, colour=GREY))
-    return Drawing(66 + _HIGH * len(rows), (*shapes, *_legend(rows, 54 + _HIGH * len(rows))), _sentence(trace, rows))
+    return Drawing(66 + _HIGH * len(rows), (*shapes, *_legend(rows, 42 + _HIGH * len(rows))), _sentence(trace, rows))
 
 
 def _by_tensor(saved: Sequence[Saved]) -> list[_Row]:
@@ -97,11 +97,10 @@ def _header(by: str) -> list[Shape]:
 
 
 def _legend(rows: Sequence[_Row], y: float) -> list[Shape]:
+    own = exact_and_readable(sum(row.own for row in rows))
     return [
-        box(4, y - 12, 18, 14, **category("activations")),
-        Text(28, y, f"kept by this layer alone, in all {exact_and_readable(sum(row.own for row in rows))}"),
-        box(540, y - 12, 18, 14, **_SHARED),
-        Text(564, y, "held already: adds 0"),
+        *legend(4, y, f"kept by this layer alone, in all {own}", **category("activations")),
+        *legend(540, y, "held already: adds 0", **_SHARED),
     ]
 
 

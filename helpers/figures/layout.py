@@ -7,7 +7,7 @@ from matplotlib.cm import ScalarMappable
 
 from helpers.figures.base import ERROR, Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box, lines, shape_boxes
+from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box, cell, lines, shape_boxes
 from helpers.layout import Layout, Walk, offset
 from helpers.problems import Problem, instance_of
 
@@ -78,7 +78,7 @@ def draw_walk(walk: Walk) -> Drawing:
     """The channels of one image as planes of cells, the sum of the strides, and all of memory; one cell lit in both."""
     image, channels, rows, columns = walk.index[0], *walk.shape[1:]
     wide = 738 / channels
-    cell = min((wide - 12) / columns, 46)
+    step = min((wide - 12) / columns, 46)
     planes_end = 26 + 24 * rows
     owners: dict[int, int] = {}
     shapes: list[Shape] = []
@@ -86,8 +86,8 @@ def draw_walk(walk: Walk) -> Drawing:
         place, channel = offset(index, walk.strides), index[1]
         owners[place] = channel
         if index[0] == image:
-            left, top = 2 + wide * channel + cell * index[3], 26 + 24 * index[2]
-            shapes += _cell(left, top, cell - 3, place, index == walk.index, channel)
+            left, top = 2 + wide * channel + step * index[3], 26 + 24 * index[2]
+            shapes += _cell(left, top, step - 3, place, index == walk.index, channel)
     for channel, (name, colour, _) in enumerate(CHANNELS[:channels]):
         shapes.append(Text(2 + wide * channel, 17, f"n = {image}, c = {channel} ({name})", bold=True, colour=colour))
     total = f"offset = {walk.sum.replace('*', ' × ')} = {walk.offset}"
@@ -103,6 +103,5 @@ def draw_walk(walk: Walk) -> Drawing:
 def _cell(x: float, y: float, width: float, place: int, lit: bool, channel: int) -> list[Shape]:
     """One number, by its place in memory, in the colour of its channel; black if it is the one that is looked for."""
     _, colour, light = CHANNELS[channel]
-    ink = "#fff" if lit else "#000"
-    cell = box(x, y, width, 21, fill="#000" if lit else light, edge=colour)
-    return [cell, Text(x + width / 2, y + 16, str(place), "middle", bold=lit, colour=ink)]
+    ink, fill = ("#fff", "#000") if lit else ("#000", light)
+    return cell(x, y, width, 21, place, bold=lit, ink=ink, fill=fill, edge=colour)

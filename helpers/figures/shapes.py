@@ -5,6 +5,7 @@ Places and sizes are pixels, x from the left and y from the top, in a sheet that
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from textwrap import wrap
 
 import numpy as np
@@ -110,6 +111,28 @@ def box(x: float, y: float, width: float, height: float, **look: object) -> Area
     return Area(rectangle(x, y, width, height), **look)
 
 
+def cell(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    words: object,
+    size: int = SIZE,
+    bold: bool = False,
+    ink: str = "#000",
+    **look: object,
+) -> list[Shape]:
+    """A rectangle and a word in its middle, in letters of this size and colour; look: as for `box`."""
+    feet = y + ceil(height / 2 + size / 4 + 2)
+    word = Text(x + width / 2, feet, str(words), "middle", bold=bold, colour=ink, size=size)
+    return [box(x, y, width, height, **look), word]
+
+
+def legend(x: float, y: float, words: str, **look: object) -> list[Shape]:
+    """A small rectangle, and on its right what its look means; look: as for `box`."""
+    return [box(x, y, 18, 14, **look), Text(x + 24, y + 12, words)]
+
+
 def category(name: str) -> dict[str, str]:
     """Colour and hatch of a memory category, as arguments of `Area`."""
     return {"fill": COLOURS[name], "hatch": HATCHES[name]}
@@ -124,6 +147,5 @@ def shape_boxes(x: float, y: float, sizes: Sequence[int], names: Sequence[str], 
     """The sizes of a shape in boxes 30 high, each with the name of its axis below; a batch axis has its colour."""
     for place, (size, name) in enumerate(zip(sizes, names, strict=True)):
         left, fill = x + (width + 4) * place, COLOURS["batch"] if name == "batch B" else "#fff"
-        yield box(left, y, width, 30, fill=fill, edge="#333")
-        yield Text(left + width / 2, y + 22, str(size), "middle", bold=True, size=20)
+        yield from cell(left, y, width, 30, size, 20, bold=True, fill=fill, edge="#333")
         yield Text(left + width / 2, y + 48, name if width > 65 else name.split()[-1], "middle")

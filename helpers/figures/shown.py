@@ -9,7 +9,7 @@ from torch import Tensor
 from helpers.figures.base import WIDTH, Picture
 from helpers.figures.layout import CHANNELS, as_imshow_does
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Image, Pixels, Shape, Text, box
+from helpers.figures.shapes import Drawing, Image, Pixels, Shape, Text, cell
 from helpers.layout import layout
 from helpers.problems import Problem, instance_of, one_of, shown, whole_number
 
@@ -99,7 +99,4 @@ def draw_order(height: int, width: int, operation: str = _ORDERS[0]) -> Drawing:
 def _cell(x: float, y: float, number: int, plane: int) -> list[Shape]:
     """One number in the colour of its plane."""
     _, colour, light = CHANNELS[number // plane]
-    return [
-        box(x, y, _WIDE - 3, _HIGH - 6, fill=light, edge=colour),
-        Text(x + (_WIDE - 3) / 2, y + 20, str(number), "middle"),
-    ]
+    return cell(x, y, _WIDE - 3, _HIGH - 6, number, fill=light, edge=colour)

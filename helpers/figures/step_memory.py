@@ -6,7 +6,7 @@ from math import ceil, log2
 
 from helpers.figures.base import Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Area, Drawing, Line, Marker, Points, Shape, Text, box, category
+from helpers.figures.shapes import Area, Drawing, Line, Marker, Points, Shape, Text, box, category, legend
 from helpers.memory import Event, Trace
 from helpers.problems import instance_of, whole_number
 from helpers.step_memory import LARGEST_B, PHASE_NAMES, StepMemory
@@ -187,7 +187,7 @@ def draw_timeline(record: StepMemory) -> Drawing:
     shapes.append(Text(x + gap, y - 6, f"peak {readable(step.peak)}", side, bold=True, halo=True))
     for number, name in enumerate(record.shown):
         x, y = left + 170 * (number % 4), bottom + 52 + 24 * (number // 4)
-        shapes += [box(x, y, 18, 14, **category(name)), Text(x + 24, y + 12, name)]
+        shapes += legend(x, y, name, **category(name))
     return Drawing(TIMELINE_HEIGHT, tuple(shapes), record.sentence)
 
 
