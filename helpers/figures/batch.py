@@ -6,21 +6,13 @@ from dataclasses import replace
 from torch import Tensor
 
 from helpers.batch import BatchFacts
-from helpers.figures.base import Picture
 from helpers.figures.images import tile_grid, tiles
-from helpers.figures.paper import picture
 from helpers.figures.shapes import GREY, Drawing, Image, Line, Pixels, Points, Text, box, shape_boxes
-from helpers.problems import instance_of
 from helpers.units import exact_and_readable
 
 HEIGHT = 316
 _SHEET = (2, 2, 736, 184)  # where the images are: left, top, width, height
 _GRIDS = (tile_grid(1), tile_grid(17), tile_grid(65))
-
-
-def batch_picture(facts: BatchFacts) -> Picture:
-    """What `helpers.batch.batch_facts` gave, as a picture. Raises `Problem` for anything else."""
-    return picture(draw(instance_of("facts", facts, BatchFacts, "batch_facts(images, model, 8)")))
 
 
 Sheets = dict[tuple[int, int], Pixels]

@@ -1,41 +1,17 @@
 """The drawings of lessons 03 and 04: what one operation makes of an image, and one number's place in memory."""
 
-from math import prod
-
 import numpy as np
 from matplotlib.cm import ScalarMappable
 
-from helpers.figures.base import ERROR, Picture
-from helpers.figures.paper import picture
+from helpers.figures.base import ERROR
 from helpers.figures.shapes import Drawing, Image, Line, Pixels, Shape, Text, box, cell, lines, shape_boxes
 from helpers.layout import Layout, Walk, offset
-from helpers.problems import Problem, instance_of
 
 HEIGHT, WALK_HEIGHT = 296, 360
 _SIDE = 256  # of the square in which the image is shown
 #: Name, colour of lines and words, colour of cells: of channel 0, 1, 2.
 CHANNELS = (("red", "#C00000", "#F8D4D2"), ("green", "#00703A", "#D0EEDA"), ("blue", "#0050C8", "#D3E2FA"))
 _ROW = 20  # numbers in a row of memory
-_MOST = 240  # numbers in a batch that can be drawn
-
-
-def layout_picture(layout: Layout) -> Picture:
-    """What `helpers.layout.layout` gave, as a picture. Raises `Problem` for anything else."""
-    return picture(draw(instance_of("layout", layout, Layout, 'layout.layout(image, "image.permute(1, 2, 0)")')))
-
-
-def walk_picture(walk: Walk) -> Picture:
-    """What `helpers.layout.walk` gave, as a picture.
-
-    Raises `Problem` for anything else, and for a batch of more than 3 channels, 20 columns in all or 240 numbers.
-    """
-    _, channels, _, width = instance_of("walk", walk, Walk, "layout.walk((2, 3, 4, 5), (0, 0, 0, 0))").shape
-    if channels > len(CHANNELS) or channels * width > _ROW or prod(walk.shape) > _MOST:
-        raise Problem(
-            f"a batch {walk.shape} is too large to draw number by number; allowed are {len(CHANNELS)} channels, {_ROW} "
-            f"columns in all of them and {_MOST} numbers, for example (2, 3, 4, 5)."
-        )
-    return picture(draw_walk(walk))
 
 
 def draw(layout: Layout) -> Drawing:

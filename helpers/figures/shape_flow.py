@@ -1,18 +1,11 @@
 """The drawing of the shape flow panel: a box for the batch and for each layer, and the error where it stops."""
 
-from helpers.figures.base import COLOURS, ERROR, Picture
-from helpers.figures.paper import picture
+from helpers.figures.base import COLOURS, ERROR
 from helpers.figures.shapes import GREY, Drawing, Shape, Text, box, lines
-from helpers.problems import instance_of
 from helpers.shape_flow import ShapeFlow
 
 HEIGHT = 244
 _WIDE, _TALL, _STEP = 134, 132, 150.5  # of a stage, and from one to the next
-
-
-def shape_flow_picture(flow: ShapeFlow) -> Picture:
-    """What `helpers.shape_flow.shape_flow` gave, as a picture. Raises `Problem` for anything else."""
-    return picture(draw(instance_of("flow", flow, ShapeFlow, "shape_flow(images[:64], 784)")))
 
 
 def draw(flow: ShapeFlow) -> Drawing:

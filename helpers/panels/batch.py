@@ -1,4 +1,4 @@
-"""The batch panel of lessons 00 and 01."""
+"""The batch panel of lessons 00, 01, 02 and 06."""
 
 import torch
 

@@ -1,6 +1,7 @@
-"""The shape flow panel of lessons 05 and 06."""
+"""The shape flow panel of lesson 05."""
 
-from helpers import data, figures
+from helpers import data
+from helpers.figures import shape_flow as figures
 from helpers.panels.core import LARGEST_B, Panel, choice, number
 from helpers.problems import one_of
 from helpers.shape_flow import ShapeFlow, shape_flow
@@ -14,8 +15,8 @@ class ShapeFlowPanel(Panel):
     """
 
     title = "shape flow panel"
-    height = figures.shape_flow.HEIGHT
-    draw = staticmethod(figures.shape_flow.draw)
+    height = figures.HEIGHT
+    draw = staticmethod(figures.draw)
 
     def __init__(
         self, dataset: str = "digits", batch_size: int = 64, hidden: int = 128, in_features: int | None = None
