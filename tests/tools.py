@@ -5,8 +5,11 @@ import copy
 import pytest
 import torch
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import nn
 
+from helpers import figures
+from helpers.figures.shapes import Text
 from helpers.memory import tracer
 from helpers.memory.step import make_plan
 from helpers.problems import Problem
@@ -23,6 +26,44 @@ def problem(call) -> str:
         call()
     assert caught.value._render_traceback_() == [f"Problem: {caught.value}"]  # a learner sees no traceback
     return str(caught.value)
+
+
+def of(drawing, kind) -> list:
+    """The shapes of this kind in a drawing, in order."""
+    return [shape for shape in drawing.shapes if isinstance(shape, kind)]
+
+
+def words(drawing) -> list[str]:
+    """What is written in a drawing, in order."""
+    return [text.words for text in of(drawing, Text)]
+
+
+def legible(picture: figures.Picture) -> None:
+    """The picture is as wide as all others, and its text is large enough, not cut, and on no other text.
+
+    Measured in Matplotlib's letters, which are the widest of the usual fonts.
+    """
+    figure, texts = picture.figure, []
+    assert round(figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
+    figure.set_dpi(figures.DPI)  # as it is stored: letters have whole pixels
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)  # this sets the layout
+    boxes = [("axes", axes.get_tightbbox(renderer)) for axes in figure.axes if axes.axison]
+    for axes in figure.axes:
+        texts += axes.texts
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            texts += [axis.label, *(tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high)]
+    for legend in [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]:
+        texts += legend.get_texts()
+    texts = [text for text in texts if text.get_text()]
+    assert min(text.get_fontsize() for text in texts) >= figures.SIZE * 72 / figures.DPI
+    written = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    for name, box in boxes + written:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, f"{name} is cut"
+    for place, (text, box) in enumerate(written):
+        for other, second in written[place + 1 :]:
+            assert not box.overlaps(second), f"{text} lies on {other}"
 
 
 def cnn() -> nn.Sequential:

@@ -16,6 +16,11 @@ def bars(sizes: Mapping[str, int], sentence: str) -> Picture:
 
     Raises `Problem` for anything else, and for sizes that are all 0.
     """
+    return picture(draw(sizes, sentence))
+
+
+def draw(sizes: Mapping[str, int], sentence: str) -> Drawing:
+    """A row for each size: its name on the left, its bar, and behind it how many bytes."""
     instance_of("sizes", sizes, Mapping, '{"one photograph": 921_600}')
     instance_of("sentence", sentence, str, '"Four times as many bytes."')
     counted = {str(name): whole_number(f"the size of {name!s:.40}", size, 0) for name, size in sizes.items()}
@@ -28,4 +33,4 @@ def bars(sizes: Mapping[str, int], sentence: str) -> Picture:
         feet, wide = 24 + _ROW * row, max(_LONGEST * size / max(counted.values()), 1.5)
         shapes += [Text(_LEFT - 10, feet, name, "end"), box(_LEFT, feet - 17, wide, 24, fill=COLOURS["batch"])]
         shapes.append(Text(_LEFT + wide + 8, feet, readable(size), bold=True))
-    return picture(Drawing(8 + _ROW * len(counted), tuple(shapes), sentence))
+    return Drawing(8 + _ROW * len(counted), tuple(shapes), sentence)

@@ -18,6 +18,11 @@ def read_error(text: str, parts: Mapping[str, str]) -> Picture:
     text: at most 400 letters. parts: {a piece of the text, of one word or more on one line: what it is}, 1 to 6.
     Raises `Problem` for anything else, and for a piece that does not stand in the text.
     """
+    return picture(draw(text, parts))
+
+
+def draw(text: str, parts: Mapping[str, str]) -> Drawing:
+    """The text in a frame, numbers below its parts; under the frame a line or more for each number."""
     instance_of("text", text, str, "str(error)")
     held = text
     for part in instance_of("parts", parts, Mapping, '{"784x128": "the weights"}'):
@@ -40,7 +45,7 @@ def read_error(text: str, parts: Mapping[str, str]) -> Picture:
         feet += LINE * len(words) + 4
     numbered += [Text(16, 28 + _ROW * row, line, code=True) for row, line in enumerate(rows)]
     told = "; ".join(f"{part}: {what}" for part, what in parts.items())
-    return picture(Drawing(feet, (*shapes, *numbered), f"The error, part by part. {told}."))
+    return Drawing(feet, (*shapes, *numbered), f"The error, part by part. {told}.")
 
 
 def _whole(part: object) -> str:

@@ -39,6 +39,11 @@ def tile_grid(batch_size: int) -> tuple[int, int]:
 
 def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Picture:
     """Up to ten images (B, C, H, W) uint8 in a row, a title over each. Raises `Problem` for anything else."""
+    return picture(draw_row(images, titles, sentence))
+
+
+def draw_row(images: Tensor, titles: Sequence[object], sentence: str) -> Drawing:
+    """The images as large as five in a row can be, smaller if they are more; in the middle if they are fewer."""
     count = len(_pixels(images))
     try:
         words = [str(title) for title in instance_of("titles", titles, Sequence, "range(5)")]
@@ -57,7 +62,7 @@ def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Pictur
         shapes.append(Text(middle, 20, title, "middle"))
         x, y = middle - scale * wide / 2, 30 + scale * (max(high, wide) - high) / 2
         shapes.append(Image(x, y, scale * wide, scale * high, Pixels(tiles(image[None], 1, 1)[1:-1, 1:-1])))
-    return picture(Drawing(30 + step, tuple(shapes), sentence))
+    return Drawing(30 + step, tuple(shapes), sentence)
 
 
 def _pixels(images: object) -> Tensor:

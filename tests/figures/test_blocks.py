@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools import problem
+from tools import of, problem, words
 from torch import nn
 
 from helpers import data, figures, models
@@ -11,14 +11,6 @@ from helpers.figures.shapes import Area, Image, Text
 
 COLOURS = data.colours().images
 IMAGES = data.digits().images.float() / 255
-
-
-def of(drawing, kind) -> list:
-    return [shape for shape in drawing.shapes if isinstance(shape, kind)]
-
-
-def words(drawing) -> list[str]:
-    return [text.words for text in of(drawing, Text)]
 
 
 def test_a_block_shows_every_channel_of_every_image_the_first_channel_in_front():

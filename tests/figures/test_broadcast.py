@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools import problem
+from tools import of, problem, words
 
 from helpers import figures
 from helpers.figures import broadcast, shapes
@@ -13,8 +13,8 @@ BATCH = (64, 3, 32, 32)
 def drawn(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[list[str], str]:
     """The row of the result, and the sentence."""
     drawing = broadcast.draw({"batch": one, "mean": other})
-    texts = [shape for shape in drawing.shapes if isinstance(shape, shapes.Text)]
-    return [text.words for text in texts if text.y == 142 and text.anchor == "middle"], drawing.sentence
+    row = [text.words for text in of(drawing, shapes.Text) if text.y == 142 and text.anchor == "middle"]
+    return row, drawing.sentence
 
 
 @pytest.mark.parametrize("other", [(1, 3, 1, 1), (3, 1, 1), (32,), (1,), (64, 1, 1, 32), (2, 64, 3, 1, 1), BATCH])
@@ -35,10 +35,10 @@ def test_what_does_not_fit_is_marked_where_it_fails(other, meeting):
 
 def test_a_stretched_and_a_missing_size_have_a_dashed_edge():
     drawing = broadcast.draw({"batch": BATCH, "mean": (3, 1, 1)})
-    dashed = [shape.dashed for shape in drawing.shapes if isinstance(shape, shapes.Area)]
+    dashed = [area.dashed for area in of(drawing, shapes.Area)]
     assert dashed == [False, True, False] + [False] * 3 + [False, True, False] * 2
     assert "(1) stands for a missing axis" in drawing.sentence
-    assert "(1)" in [shape.words for shape in drawing.shapes if isinstance(shape, shapes.Text)]
+    assert "(1)" in words(drawing)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools import problem
+from tools import problem, words
 
 from helpers import figures
 from helpers.figures import cells as row
@@ -19,8 +19,8 @@ def cells(tensors) -> list[tuple[str, float, float]]:
 def rows(tensors) -> list[dict[float, str]]:
     """The rows of cells from top to bottom: {x: words}."""
     found: dict[float, dict[float, str]] = {}
-    for words, x, y in cells(tensors):
-        found.setdefault(y, {})[x] = words
+    for number, x, y in cells(tensors):
+        found.setdefault(y, {})[x] = number
     return [found[y] for y in sorted(found)]
 
 
@@ -46,8 +46,7 @@ def test_each_index_stands_under_the_number_that_it_reads(view):
 def test_views_share_a_row_and_copies_have_their_own():
     x = torch.arange(6)
     tensors = {"x": x, "own": x[2:5].clone(), "part": x[2:5]}
-    words = [text.words for text in row.draw(tensors).shapes if isinstance(text, shapes.Text)]
-    names = [said for said in words if said.startswith(("index", "one", "another"))]
+    names = [said for said in words(row.draw(tensors)) if said.startswith(("index", "one", "another"))]
     assert [said.split(",")[0] for said in names] == [
         "one row of memory", "index of x", "index of part", "another row of memory", "index of own",
     ]  # fmt: skip

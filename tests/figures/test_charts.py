@@ -1,8 +1,7 @@
 """Lines in axes: what is drawn, and what is refused."""
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tools import problem
+from tools import legible, problem
 
 from helpers import figures
 
@@ -49,13 +48,8 @@ def test_a_line_has_the_colour_of_its_category():
 
 
 @pytest.mark.parametrize("picture", [curves(), curves(log="x"), figures.speed_up({"MLP": LINE, "CNN": LINE})])
-def test_charts_have_the_width_of_all_pictures_and_nothing_is_cut(picture):
-    assert round(picture.figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
-    renderer, edge = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
-    picture.png()
-    (axis,) = picture.figure.axes
-    box = axis.get_tightbbox(renderer)
-    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1
+def test_charts_are_legible(picture):
+    legible(picture)
 
 
 @pytest.mark.parametrize(

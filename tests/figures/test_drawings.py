@@ -7,9 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tools import out_of_memory, problem
+from tools import legible, of, out_of_memory, problem, words
 
 from helpers import data, figures, models
 from helpers.batch import batch_facts
@@ -18,8 +17,10 @@ from helpers.figures import (
     blocks,
     broadcast,
     cells,
+    error_text,
     flatten,
     gpu_memory,
+    images,
     kept,
     paper,
     shapes,
@@ -30,6 +31,7 @@ from helpers.figures import (
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
+from helpers.figures.bars import draw as draw_bars
 from helpers.layout import OPERATIONS, layout, walk
 from helpers.memory import CATEGORIES, GPUS, trace
 from helpers.shape_flow import shape_flow
@@ -40,6 +42,8 @@ DIGITS, COLOURS = data.digits().images, data.colours().images
 PHOTO = torch.arange(3 * 75 * 64).view(3, 75, 64).to(torch.uint8)
 EIGHT_LAYERS = torch.nn.Sequential(*[torch.nn.AdaptiveLogSoftmaxWithLoss(8, 9, [2])] * 8)
 
+TEXT = "CUDA out of memory. Tried to allocate 1.75 GiB. GPU 0 has a total capacity of 15.50 GiB."
+SIZES = {"one photograph, uint8": 921_600, "one photograph, float32": 3_686_400, "none": 0}
 ROW = torch.arange(12) - 99_999
 LARGEST_ROWS = {
     "a name of 20 letters": ROW,
@@ -71,6 +75,15 @@ DRAWINGS = {
     "walk": lambda: layouts.draw_walk(walk((2, 3, 4, 5), (1, 2, 3, 4))),
     "walk, channels last": lambda: layouts.draw_walk(walk((2, 3, 4, 5), (0, 1, 0, 0), "channels_last")),
     "largest walk": lambda: layouts.draw_walk(walk((2, 1, 6, 20), (1, 0, 5, 19))),
+    "five images": lambda: images.draw_row(DIGITS[:5], range(5), "Five digits."),
+    "one image": lambda: images.draw_row(DIGITS[:1], ["$a$ <b>"], "One digit."),
+    "ten images": lambda: images.draw_row(COLOURS[:10], data.colours().labels[:10].tolist(), "Ten images."),
+    "error": lambda: error_text.draw(TEXT, {"1.75 GiB": "what was asked for", "15.50 GiB": "the whole GPU"}),
+    "largest error": lambda: error_text.draw(
+        "part " * 77 + "1 2 3 4 5 6", {digit: 8 * "the size that came, " for digit in "123456"}
+    ),
+    "bars": lambda: draw_bars(SIZES, "Four times as many bytes."),
+    "largest bars": lambda: draw_bars({f"{n:x>28}": 2**45 for n in range(10)}, "Ten."),
     "row of one number": lambda: cells.draw({"x": torch.zeros(1)}),
     "largest rows": lambda: cells.draw(LARGEST_ROWS),
     "largest order": lambda: shown.draw_order(2, 4, "image.reshape(H, W, C)"),
@@ -143,14 +156,6 @@ def drawing(request):
     return request.param()
 
 
-def of(drawing, kind) -> list:
-    return [shape for shape in drawing.shapes if isinstance(shape, kind)]
-
-
-def words(drawing) -> list[str]:
-    return [text.words for text in of(drawing, shapes.Text)]
-
-
 def box_of(corners) -> tuple[float, float, float, float]:
     """Left, top, width and height."""
     (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
@@ -172,20 +177,12 @@ def test_both_hands_write_the_same_words_in_the_same_places(drawing):
 
 
 def test_nothing_is_cut_and_no_text_lies_on_another(drawing):
-    """Measured in Matplotlib's letters, which are the widest of the usual fonts."""
     picture = paper.picture(drawing)
     assert picture.sentence == drawing.sentence
-    renderer, sheet = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
-    texts = [text for text in picture.figure.axes[0].texts if text.get_text()]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
-    for place, (text, box) in enumerate(boxes):
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= sheet.x1 and box.y1 <= sheet.y1, f"{text} is cut"
-        for other, second in boxes[place + 1 :]:
-            assert not box.overlaps(second), f"{text} lies on {other}"
+    legible(picture)
     for shape in drawing.shapes:
         corners = getattr(shape, "corners", None) or getattr(shape, "points", ())
         assert all(0 <= x <= figures.WIDTH and 0 <= y <= drawing.height for x, y in corners), shape
-    assert min(text.size for text in of(drawing, shapes.Text)) >= figures.SIZE
 
 
 def test_the_live_drawing_is_small(drawing):

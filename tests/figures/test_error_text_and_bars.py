@@ -13,18 +13,6 @@ PARTS = {"1.75 GiB": "what was asked for", "15.50 GiB": "the whole GPU", "1.00 G
 SIZES = {"one photograph, uint8": 921_600, "one photograph, float32": 3_686_400, "none": 0}
 
 
-@pytest.mark.parametrize(
-    "picture",
-    [figures.read_error(TEXT, PARTS), figures.bars(SIZES, "More bytes."), figures.bars({"x" * 28: 1}, "One.")],
-)  # fmt: skip
-def test_nothing_is_cut_and_no_text_lies_on_another(picture):
-    renderer, edge = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
-    boxes = [text.get_window_extent(renderer) for text in picture.figure.axes[0].texts]
-    for place, box in enumerate(boxes):
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1
-        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
-
-
 def test_each_part_of_an_error_stands_in_its_frame():
     picture = figures.read_error(TEXT, PARTS)
     picture.figure.set_dpi(figures.DPI)  # letters have whole pixels

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tools import problem
+from tools import of, problem, words
 from torch import nn
 
 from helpers import data, figures
@@ -12,14 +12,6 @@ from helpers.figures.layout import CHANNELS
 
 A, B = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([[10, 1], [20, 0], [30, 2]])
 IMAGE = data.digits().images[0]
-
-
-def of(drawing, kind) -> list:
-    return [shape for shape in drawing.shapes if isinstance(shape, kind)]
-
-
-def words(drawing) -> list[str]:
-    return [text.words for text in of(drawing, shapes.Text)]
 
 
 def test_an_entry_marks_its_row_its_column_and_where_they_meet():

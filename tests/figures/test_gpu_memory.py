@@ -1,7 +1,7 @@
 """What a GPU's memory is divided into: the boxes in each other, and the bar behind an out-of-memory text."""
 
 import pytest
-from tools import out_of_memory, problem
+from tools import of, out_of_memory, problem, words
 
 from helpers import figures
 from helpers.figures import gpu_memory, shapes
@@ -10,9 +10,8 @@ from helpers.units import GIB, MIB
 
 def drawn(drawing):
     """The words, and left, right and top of each rectangle."""
-    words = [shape.words for shape in drawing.shapes if isinstance(shape, shapes.Text)]
-    areas = [shape.corners for shape in drawing.shapes if isinstance(shape, shapes.Area)]
-    return words, [(corners[0][0], corners[1][0], corners[0][1], corners[2][1]) for corners in areas]
+    areas = [area.corners for area in of(drawing, shapes.Area)]
+    return words(drawing), [(corners[0][0], corners[1][0], corners[0][1], corners[2][1]) for corners in areas]
 
 
 def test_each_box_lies_in_the_one_before_and_says_what_is_beside_the_next():

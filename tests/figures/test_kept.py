@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tools import problem
+from tools import of, problem, words
 from torch import nn
 from torchvision.models import resnet18
 
@@ -19,12 +19,8 @@ ORANGE = figures.COLOURS["activations"]
 
 def boxes(drawing, fill: str) -> list[float]:
     """The widths of the bars of this colour, above the legend."""
-    bars = [area for area in drawing.shapes if isinstance(area, shapes.Area) and area.fill == fill]
+    bars = [area for area in of(drawing, shapes.Area) if area.fill == fill]
     return [np.ptp([x for x, _ in bar.corners]) for bar in bars][:-1]
-
-
-def words(drawing) -> list[str]:
-    return [text.words for text in drawing.shapes if isinstance(text, shapes.Text)]
 
 
 def test_each_tensor_has_a_bar_as_long_as_its_bytes_and_grey_if_something_else_holds_it():
@@ -79,7 +75,7 @@ def test_a_step_that_keeps_nothing_is_refused():
 
 def test_strips_show_when_each_part_is_there_to_one_scale():
     drawing = strips.draw(MLP, ["parameters", "gradients", "activations"])
-    areas = [area for area in drawing.shapes if isinstance(area, shapes.Area)]
+    areas = of(drawing, shapes.Area)
     assert [area.fill for area in areas] == [
         figures.COLOURS[name] for name in ("parameters", "gradients", "activations")
     ]
@@ -96,7 +92,7 @@ def test_strips_show_when_each_part_is_there_to_one_scale():
 def test_strips_name_their_axis_and_a_small_gradient_is_seen():
     drawing = strips.draw(MLP, ["gradients"])
     assert "operations →" in words(drawing)
-    (area,) = (area for area in drawing.shapes if isinstance(area, shapes.Area))
+    (area,) = of(drawing, shapes.Area)
     heights = {52 - y for _, y in area.corners}
     assert min(heights - {0}) == 2.5 and max(heights) == 44
 

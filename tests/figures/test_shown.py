@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from tools import problem
+from tools import of, problem
 
 from helpers import data, figures
 from helpers.figures import shapes, shown
@@ -21,10 +21,6 @@ OF = {
 }
 
 PLAIN = {torch.bfloat16: torch.float32}  # for NumPy, which has no bfloat16
-
-
-def of(drawing, kind) -> list:
-    return [shape for shape in drawing.shapes if isinstance(shape, kind)]
 
 
 @pytest.mark.parametrize("array", OF.values(), ids=OF)

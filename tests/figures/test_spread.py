@@ -1,8 +1,7 @@
 """Dots of several runs: what is drawn, and what is refused."""
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tools import problem
+from tools import legible, problem
 
 from helpers import figures
 
@@ -31,19 +30,8 @@ def test_spread_draws_every_run_and_every_mean():
 
 
 @pytest.mark.parametrize("groups", [None, {"MLP": {"as they are": [1]}}, MOST], ids=["two", "smallest", "largest"])
-def test_nothing_is_cut_and_no_text_lies_on_another(groups):
-    picture = spread(groups)
-    assert round(picture.figure.get_size_inches()[0] * figures.DPI) == figures.WIDTH
-    picture.png()
-    renderer, edge = FigureCanvasAgg(picture.figure).get_renderer(), picture.figure.bbox
-    (axis,) = picture.figure.axes
-    texts = [*axis.texts, *axis.get_yticklabels(), axis.xaxis.label]
-    texts += [text for legend in picture.figure.legends for text in legend.get_texts()]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    for place, box in enumerate(boxes):
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= edge.x1 and box.y1 <= edge.y1, texts[place]
-        assert not any(box.overlaps(other) for other in boxes[place + 1 :]), texts[place]
-    assert min(text.get_fontsize() for text in texts) >= figures.SIZE * 72 / figures.DPI
+def test_spread_is_legible(groups):
+    legible(spread(groups))
 
 
 @pytest.mark.parametrize(
