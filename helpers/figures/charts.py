@@ -12,7 +12,7 @@ from helpers.figures.base import POINT, SIZE, Picture, figure
 from helpers.problems import Problem, instance_of, one_of, shown
 
 _LOOKS = (("o", "-", "#0072B2"), ("s", "--", "#D55E00"), ("^", "-.", "#009E73"), ("D", ":", "#CC79A7"))
-_LETTERS = {"fontsize": SIZE * POINT}
+LETTERS = {"fontsize": SIZE * POINT}  #: for whatever is written in axes
 _EXAMPLE = '{"MLP": {1: 1.0, 64: 20.0}}'
 Curves = Mapping[str, Mapping[float, float]]
 
@@ -50,7 +50,7 @@ def curves(
     for words, place in marks.items():
         axis.axvline(place, color="#333333", linewidth=1, linestyle=(0, (4, 3)))
         where = {"xy": (place, 1), "xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        axis.annotate(str(words), xytext=(4, -4), va="top", **where, **_LETTERS)
+        axis.annotate(str(words), xytext=(4, -4), va="top", **where, **LETTERS)
     return Picture(axis.figure, sentence)
 
 
@@ -72,6 +72,22 @@ def speed_up(ratios: Curves) -> Picture:
     return Picture(axis.figure, f"Samples per second as a ratio to B = 1, measured on this machine. {ends}.")
 
 
+def empty_axes(height: float, x: str, y: str = "") -> Axes:
+    """Axes with these names, as large as a figure of `height` pixels has room for."""
+    sheet = figure(height)
+    sheet.set_layout_engine("constrained")
+    axis = sheet.subplots()
+    axis.tick_params(labelsize=LETTERS["fontsize"])
+    axis.set_xlabel(x, **LETTERS)
+    axis.set_ylabel(y, **LETTERS)
+    return axis
+
+
+def can_be_drawn(value: object) -> bool:
+    """Whether it is a number that has a place on an axis."""
+    return isinstance(value, Real) and isfinite(value)
+
+
 def _lines(lines: Curves) -> Curves:
     instance_of("the lines", lines, Mapping, _EXAMPLE)
     if not 1 <= len(lines) <= len(_LOOKS):
@@ -83,14 +99,12 @@ def _lines(lines: Curves) -> Curves:
 
 
 def _number(name: str, value: object, above_0: bool) -> None:
-    if not isinstance(value, Real) or not isfinite(value) or above_0 and value <= 0:
+    if not can_be_drawn(value) or above_0 and value <= 0:
         raise Problem(f"{name} is {shown(value)}; give a number{' above 0' if above_0 else ''}.")
 
 
 def _axes(lines: Curves, x: str, y: str, log: str, colours: Mapping[str, str]) -> Axes:
-    sheet = figure(340)
-    sheet.set_layout_engine("constrained")
-    axis = sheet.subplots()
+    axis = empty_axes(340, x, y)
     for (name, line), (marker, style, colour) in zip(lines.items(), _LOOKS, strict=False):
         look = {"marker": marker, "linestyle": style, "color": colours.get(name, colour)}
         axis.plot(list(line), list(line.values()), label=str(name), **look)
@@ -104,9 +118,6 @@ def _axes(lines: Curves, x: str, y: str, log: str, colours: Mapping[str, str]) -
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     for one in (axis.xaxis, axis.yaxis):
         one.set_minor_locator(NullLocator())
-    axis.tick_params(labelsize=_LETTERS["fontsize"])
-    axis.set_xlabel(x, **_LETTERS)
-    axis.set_ylabel(y, **_LETTERS)
     if len(lines) > 1:
-        axis.legend(frameon=False, **_LETTERS)
+        axis.legend(frameon=False, **LETTERS)
     return axis

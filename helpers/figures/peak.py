@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from helpers.figures.base import COLOURS, Picture
 from helpers.figures.charts import curves
 from helpers.memory import Trace, crossover_of
+from helpers.memory.limits import FIXED
 from helpers.problems import instance_of, whole_numbers
 from helpers.units import MIB
 
 _LOOK = ("#000000", *(COLOURS[name] for name in ("parameters", "activations", "batch")))  # of the four lines
-_FIXED = ("parameters", "buffers", "gradients", "optimizer state")
 
 
 def peak_against_batch(at: Callable[[int], Trace], batches: Sequence[int], title: str) -> Picture:
@@ -25,7 +25,7 @@ def peak_against_batch(at: Callable[[int], Trace], batches: Sequence[int], title
     lines: dict[str, dict[int, float]] = {}
     for b in batches:
         peak, most = at(b).peak, at(b).most
-        grows, fixed = most["batch"] + most["activations"], sum(most[name] for name in _FIXED)
+        grows, fixed = most["batch"] + most["activations"], sum(most[name] for name in FIXED)
         parts = {"peak": peak, "fixed part": fixed, "batch + activations": grows, "batch alone": most["batch"]}
         for name, size in parts.items():
             lines.setdefault(name, {})[b] = size / MIB

@@ -1,14 +1,12 @@
 """Results of several runs as dots, one row for each group and case: what differs by chance, and what by more."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
-from numbers import Real
 
-from helpers.figures.base import POINT, SIZE, Picture, figure
+from helpers.figures.base import Picture
+from helpers.figures.charts import LETTERS, can_be_drawn, empty_axes
 from helpers.problems import Problem, instance_of, shown
 
 _LOOKS = (("o", "#0072B2"), ("D", "#D55E00"), ("^", "#009E73"), ("s", "#CC79A7"))
-_LETTERS = {"fontsize": SIZE * POINT}
 _ROW, _MOST = 24, 8  # pixels from one row of dots to the next; groups
 Groups = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -22,9 +20,7 @@ def spread(groups: Groups, x: str, sentence: str) -> Picture:
     cases = _cases(groups)
     for name, words in {"x": x, "sentence": sentence}.items():
         instance_of(name, words, str, '"accuracy in %"')
-    sheet = figure(100 + _ROW * len(groups) * (len(cases) + 0.8))
-    sheet.set_layout_engine("constrained")
-    axis = sheet.subplots()
+    axis = empty_axes(100 + _ROW * len(groups) * (len(cases) + 0.8), x)
     for place, group in enumerate(groups.values()):
         for row, ((marker, colour), case) in enumerate(zip(_LOOKS, cases, strict=False)):
             values, y = group[case], place * (len(cases) + 0.8) + row
@@ -32,17 +28,15 @@ def spread(groups: Groups, x: str, sentence: str) -> Picture:
             axis.plot(values, [y] * len(values), marker, color=colour, alpha=0.5, label="" if place else case)
             axis.plot([mean, mean], [y - 0.4, y + 0.4], color="#000000", linewidth=2)
             where = {"xy": (1, y), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-            axis.annotate(f"mean {mean:.1f}", xytext=(6, 0), va="center", annotation_clip=False, **where, **_LETTERS)
+            axis.annotate(f"mean {mean:.1f}", xytext=(6, 0), va="center", annotation_clip=False, **where, **LETTERS)
     middles = [place * (len(cases) + 0.8) + (len(cases) - 1) / 2 for place in range(len(groups))]
     axis.set_yticks(middles, [str(name).replace(", ", "\n") for name in groups])
     axis.set_ylim(middles[-1] + len(cases) / 2 + 0.3, -len(cases) / 2 + middles[0] - 0.3)
-    axis.tick_params(labelsize=_LETTERS["fontsize"])
-    axis.set_xlabel(x, **_LETTERS)
     axis.grid(axis="x", color="#DDDDDD")
     axis.set_axisbelow(True)
     if len(cases) > 1:
-        sheet.legend(loc="outside upper center", ncols=len(cases), frameon=False, **_LETTERS)
-    return Picture(sheet, sentence)
+        axis.figure.legend(loc="outside upper center", ncols=len(cases), frameon=False, **LETTERS)
+    return Picture(axis.figure, sentence)
 
 
 def _cases(groups: Groups) -> list[str]:
@@ -58,10 +52,6 @@ def _cases(groups: Groups) -> list[str]:
                 "the same in each group."
             )
         for case, values in group.items():
-            if not isinstance(values, list | tuple) or not values or not all(map(_drawable, values)):
+            if not isinstance(values, list | tuple) or not values or not all(map(can_be_drawn, values)):
                 raise Problem(f"{shown(case)} of {shown(name)} is {shown(values)}; give a list of numbers.")
     return list(first)
-
-
-def _drawable(value: object) -> bool:
-    return isinstance(value, Real) and isfinite(value)

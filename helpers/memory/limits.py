@@ -16,7 +16,8 @@ from helpers.problems import Problem, one_of, said, whole_number
 from helpers.units import readable
 
 _MOST = 2**31
-_FIXED = (Category.PARAMETERS, Category.BUFFERS, Category.GRADIENTS, Category.OPTIMIZER_STATE)
+#: What is the same for every batch size.
+FIXED = (Category.PARAMETERS, Category.BUFFERS, Category.GRADIENTS, Category.OPTIMIZER_STATE)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def crossover_of(at: Callable[[int], Trace], every: int = 1) -> int:
             raise
         except Exception as error:
             raise Problem(f"at gives no trace of B = {micro * every:,}: {said(error)}") from error
-        fixed = sum(most[name] for name in _FIXED)
+        fixed = sum(most[name] for name in FIXED)
         return most[Category.BATCH] + most[Category.ACTIVATIONS] < fixed
 
     return (_largest(below, start=64) + 1) * every
