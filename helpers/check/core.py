@@ -33,7 +33,6 @@ _CRASHES = {
     "is not defined": "A name is spelt differently, or the cell that defines it has not run.",
 }
 
-
 _MOST_LAYERS = 6  # of a model that a message names one by one
 
 

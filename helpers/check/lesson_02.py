@@ -11,8 +11,8 @@ from helpers.check.core import Tried, exercise, normal, pixels, seeded
 from helpers.check.guard import attempt
 
 
-def _per_channel(work):
-    """A slip whose mean and std have the right shape, (C, 1, 1)."""
+def per_channel(work):
+    """A slip whose mean and std, (C,), have the right shape, (C, 1, 1)."""
     return lambda batch, mean, std: work(batch, mean[:, None, None], std[:, None, None])
 
 
@@ -36,7 +36,7 @@ def _to_normalise(*shape: int) -> tuple[Tensor, Tensor, Tensor]:
         "the shape (1, C, 1, 1), and use what reshape returns: it makes a new tensor.": lambda batch, mean, std: (
             (batch - mean) / std
         ),
-        "the mean was taken off along the batch axis. The channels are axis 1: shape (1, C, 1, 1).": _per_channel(
+        "the mean was taken off along the batch axis. The channels are axis 1: shape (1, C, 1, 1).": per_channel(
             lambda batch, mean, std: (batch - mean[:, None]) / std[:, None]
         ),
         "the mean was taken off along the height. The channels are axis 1: shape (1, C, 1, 1).": (
@@ -48,16 +48,16 @@ def _to_normalise(*shape: int) -> tuple[Tensor, Tensor, Tensor]:
         "std is right, but the mean lines up with the width. It needs the shape (1, C, 1, 1) too.": (
             lambda batch, mean, std: (batch - mean) / std[:, None, None]
         ),
-        "you took off the mean, but did not divide by std.": _per_channel(lambda batch, mean, std: batch - mean),
-        "you divided by std, but did not take off the mean.": _per_channel(lambda batch, mean, std: batch / std),
-        "you divided first. Take off the mean, then divide.": _per_channel(lambda batch, mean, std: batch / std - mean),
-        "brackets are missing: / comes before -, so only the mean was divided.": _per_channel(
+        "you took off the mean, but did not divide by std.": per_channel(lambda batch, mean, std: batch - mean),
+        "you divided by std, but did not take off the mean.": per_channel(lambda batch, mean, std: batch / std),
+        "you divided first. Take off the mean, then divide.": per_channel(lambda batch, mean, std: batch / std - mean),
+        "brackets are missing: / comes before -, so only the mean was divided.": per_channel(
             lambda batch, mean, std: batch - mean / std
         ),
-        "you divided by 255 as well. Only mean and std are asked for.": _per_channel(
+        "you divided by 255 as well. Only mean and std are asked for.": per_channel(
             lambda batch, mean, std: (batch / 255 - mean) / std
         ),
-        "you multiplied by std. Divide by it.": _per_channel(lambda batch, mean, std: (batch - mean) * std),
+        "you multiplied by std. Divide by it.": per_channel(lambda batch, mean, std: (batch - mean) * std),
         "you used the mean and std of this batch. Use the ones that are given.": lambda batch, mean, std: (
             (batch - batch.mean((0, 2, 3), keepdim=True)) / batch.std((0, 2, 3), keepdim=True)
         ),

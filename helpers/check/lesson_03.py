@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from helpers.check.core import Tried, exercise, normal, picture, pixels
+from helpers.check.lesson_02 import per_channel
 
 
 @exercise(
@@ -160,11 +161,7 @@ _MEAN, _STD = torch.tensor([0.4, 0.5, 0.3]), torch.tensor([0.2, 0.3, 0.25])
 
 def _columns(work):
     """A slip on the way back, given mean and std as (C, 1, 1): as a learner may write it, and with the clamp."""
-
-    def unclamped(batch, mean, std):
-        return work(batch, mean[:, None, None], std[:, None, None])
-
-    return [unclamped, lambda *arguments: unclamped(*arguments).clamp(0, 1)]
+    return [per_channel(work), per_channel(lambda *given: work(*given).clamp(0, 1))]
 
 
 @exercise(
@@ -176,13 +173,13 @@ def _columns(work):
     ],
     praise="what you see is what was there.",
     slips={
-        "numbers outside 0..1 are left. Clamp at the end.": _columns(lambda batch, mean, std: batch * std + mean)[0],
-        "numbers above 1 are left. Clamp to both ends: .clamp(0, 1).": lambda batch, mean, std: (
-            batch * std[:, None, None] + mean[:, None, None]
-        ).clamp(min=0),
-        "numbers below 0 are left. Clamp to both ends: .clamp(0, 1).": lambda batch, mean, std: (
-            batch * std[:, None, None] + mean[:, None, None]
-        ).clamp(max=1),
+        "numbers outside 0..1 are left. Clamp at the end.": per_channel(lambda batch, mean, std: batch * std + mean),
+        "numbers above 1 are left. Clamp to both ends: .clamp(0, 1).": per_channel(
+            lambda batch, mean, std: (batch * std + mean).clamp(min=0)
+        ),
+        "numbers below 0 are left. Clamp to both ends: .clamp(0, 1).": per_channel(
+            lambda batch, mean, std: (batch * std + mean).clamp(max=1)
+        ),
         "you normalised once more. Go the way back: times std, then plus mean.": _columns(
             lambda batch, mean, std: (batch - mean) / std
         ),

@@ -60,7 +60,8 @@ def flatten_batch(x):
     return x.reshape(len(x), -1)
 
 
-def _weights(sizes):
+def weights(sizes):
+    """The weights of the Linear layers between these sizes."""
     return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
 
 
@@ -68,19 +69,19 @@ def _weights(sizes):
     cases=[((784, 128, 10),), ((3072, 128, 10),), ((784, 10),), ((5, 4, 3, 2),), ((1, 1),), ((784, 256, 64, 10),)],
     praise="inputs x outputs + outputs, for every layer.",
     slips={
-        "these are the weights only. Each of a layer's outputs has one bias as well.": _weights,
+        "these are the weights only. Each of a layer's outputs has one bias as well.": weights,
         "you gave the inputs biases too. Only the outputs of a layer have them.": lambda sizes: (
-            _weights(sizes) + sum(sizes)
+            weights(sizes) + sum(sizes)
         ),
-        "a layer has one bias for each output, not for each input.": lambda sizes: _weights(sizes) + sum(sizes[:-1]),
-        "you counted one bias a layer. There is one for each output.": lambda sizes: _weights(sizes) + len(sizes) - 1,
-        "only the last layer got biases. Every layer has them.": lambda sizes: _weights(sizes) + sizes[-1],
+        "a layer has one bias for each output, not for each input.": lambda sizes: weights(sizes) + sum(sizes[:-1]),
+        "you counted one bias a layer. There is one for each output.": lambda sizes: weights(sizes) + len(sizes) - 1,
+        "only the last layer got biases. Every layer has them.": lambda sizes: weights(sizes) + sizes[-1],
         "only the first layer was counted. Is the return inside the loop?": lambda sizes: (sizes[0] + 1) * sizes[1],
         "only the last layer was counted. Add the layers up.": lambda sizes: (sizes[-2] + 1) * sizes[-1],
         "you multiplied all sizes. Each layer has inputs x outputs weights; layers are added.": prod,
         "you added the sizes. A layer has inputs x outputs weights.": sum,
         "these are bytes. The question asks for the number of parameters.": lambda sizes: (
-            4 * (_weights(sizes) + sum(sizes[1:]))
+            4 * (weights(sizes) + sum(sizes[1:]))
         ),
     },
     crashes={
@@ -90,7 +91,7 @@ def _weights(sizes):
 )
 def mlp_parameters(sizes):
     """sizes such as (784, 128, 10) in, the number of weights and biases of the Linear layers between them out."""
-    return _weights(sizes) + sum(sizes[1:])
+    return weights(sizes) + sum(sizes[1:])
 
 
 def _affine(model: nn.Module, sample_shape: tuple[int, ...]) -> bool:

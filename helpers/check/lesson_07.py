@@ -1,12 +1,10 @@
 """The checks of lesson 07: bytes of a model, the fixed part, bytes a sample."""
 
-from itertools import pairwise
-
 from torch import nn
 
 from helpers import models
 from helpers.check.core import exercise, seeded
-from helpers.check.lesson_05 import mlp_parameters
+from helpers.check.lesson_05 import mlp_parameters, weights
 
 
 def _models() -> list[nn.Module]:
@@ -141,7 +139,7 @@ SIZES = [((784, 256, 10),), ((3072, 512, 10),), ((784, 512, 512, 10),), ((5, 3),
         ),
         "a float32 number takes 4 bytes.": [sum, lambda sizes: sum(sizes) + 1, lambda sizes: sum(sizes) + 8],
         "weights do not grow with the batch. Count what one sample adds.": [
-            lambda sizes: 4 * (sum(sizes) + sum(a * b for a, b in pairwise(sizes))) + 8,
+            lambda sizes: 4 * (sum(sizes) + weights(sizes)) + 8,
             lambda sizes: 4 * (sum(sizes) + mlp_parameters.right(sizes)) + 8,
         ],
     },

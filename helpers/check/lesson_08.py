@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from helpers.check.core import Question, Tried, exercise, normal, seeded
 from helpers.check.guard import attempt
-from helpers.check.lesson_05 import mlp_parameters
+from helpers.check.lesson_02 import dataset_mean
+from helpers.check.lesson_05 import mlp_parameters, weights
 from helpers.check.lesson_07 import SIZES, kept_per_sample
 from helpers.memory import crossover, watch
 
@@ -49,9 +50,7 @@ def _traced(sizes):
             _fixed(12)
         ),
         "that takes three times SGD's fixed part. Adam's is 16 bytes for each parameter.": _whole_batches(_fixed(24)),
-        "the biases are missing, one for each output.": _whole_batches(
-            lambda sizes: 16 * sum(a * b for a, b in pairwise(sizes))
-        ),
+        "the biases are missing, one for each output.": _whole_batches(lambda sizes: 16 * weights(sizes)),
         "one sample has a label too, an int64: 8 bytes.": [
             *_whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes)),
             *_whole_batches(_fixed(16), lambda sizes: 4 * sum(sizes) + 4),
@@ -107,7 +106,7 @@ def _sizes(batches):
 
 
 def _weighted(losses, batches):
-    return sum(loss * size for loss, size in zip(losses, _sizes(batches), strict=True)) / sum(_sizes(batches))
+    return dataset_mean.right(losses, _sizes(batches))
 
 
 def _peak(work, count: int, keeps_graphs: bool = True) -> int:
