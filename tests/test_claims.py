@@ -1,8 +1,7 @@
-"""One measuring test for each claim of the course; its name begins with the claim's id. Lesson 08 will print these."""
+"""One measuring test for each claim of the course; its name begins with the claim's id."""
 
 import copy
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -218,12 +217,6 @@ def test_A7_the_recipe_predicts_real_digits_from_files(trained, tmp_path):
     assert right > 85
 
 
-def test_A7_loading_a_whole_model_is_refused(trained, tmp_path):
-    torch.save(trained, tmp_path / "model.pth")
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(tmp_path / "model.pth")
-
-
 def test_A7_every_step_is_needed(trained):
     digit = data.digits(train=False).images[0]
     batch = digit[None].float() / 255
@@ -253,9 +246,6 @@ def test_A7_a_photograph_goes_through_the_recipe_too(trained):
             trained(raw.unsqueeze(0))  # without Grayscale
         with pytest.raises(RuntimeError, match=r"\(1x\d+ and 1568x10\)"):
             trained(raw.mean(0)[None, None])  # without Resize
-
-
-# ---------------------------------------------------------------------------------------------------- lessons 03, 04
 
 
 @pytest.fixture
@@ -567,10 +557,6 @@ def test_B12_B13_what_an_optimizer_keeps_appears_in_the_first_step(optimizer, st
     real.step()
     kept = [t for state in real.state.values() for name, t in state.items() if name != "step" and t is not None]
     assert rounded(kept) == states * parameters
-
-
-def test_B12_sgd_keeps_no_state():
-    assert memory.trace(models.mlp(), (1, 28, 28), 64, optimizer="sgd").most["optimizer state"] == 0
 
 
 def test_B13_adam_needs_twice_what_sgd_needs_and_not_three_times():

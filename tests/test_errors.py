@@ -92,7 +92,7 @@ def test_loading_a_whole_model_is_refused(tmp_path):
     raised(pickle.UnpicklingError, "Weights only load failed", lambda: torch.load(tmp_path / "model.pth"))
 
 
-# ---------------------------------------------------------------------------------------------------- lessons 03, 04
+# ---------------------------------------------------------------------------------------------------- lessons 03 to 08
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (8, 3, 32, 32)])
@@ -133,11 +133,6 @@ def test_numpys_float64_into_conv_and_linear():
     raised(RuntimeError, text, lambda: nn.Conv2d(3, 8, 3)(torch.from_numpy(np.random.rand(1, 3, 32, 32))))
     text = "mat1 and mat2 must have the same dtype, but got Double and Float"
     raised(RuntimeError, text, lambda: nn.Linear(4, 2)(torch.from_numpy(np.random.rand(3, 4))))
-
-
-def test_view_of_a_permuted_tensor():
-    text = "view size is not compatible with input tensor's size and stride"
-    raised(RuntimeError, text, lambda: torch.rand(2, 3, 4).permute(1, 2, 0).view(-1))
 
 
 def test_writing_into_rows_that_are_one_row_in_memory():

@@ -108,9 +108,7 @@ def test_lesson_opens_with_a_reason_to_care(path):
         f"{path.name[:2]}-{name}" for name in ("open", "imports", "why", "about")
     ]
     assert re.match(r"# \d\d · .+\n\n.+", cells[0].source) and len(cells[0].source.split()) <= 90
-    assert cells[1].source.endswith(
-        "torch.set_num_threads(1)  # small models: steadier times, and fair on a shared server"
-    )
+    assert cells[1].source.endswith(THREADS)
     assert cells[2].cell_type == "code" and cells[2].outputs
 
 
@@ -185,8 +183,9 @@ def test_the_right_option_stands_everywhere_about_as_often():
     assert all(0.22 <= places[place] / places.total() <= 0.45 for place in range(3)), places
 
 
-def test_every_claim_has_an_id_a_verdict_and_a_link(path):
-    """Where PyTorch's own documentation, or a public text, says it."""
+def test_every_claim_has_an_id_a_verdict_a_link_and_a_test(path):
+    """Where PyTorch's own documentation, or a public text, says it; and a test of its own."""
+    tests = (ROOT / "tests" / "test_claims.py").read_text(encoding="utf-8")
     text = "\n".join(cell.source for cell in markdown(path))
     settled = text.split("**Claims settled here**")[1].split("\n")[0]
     claims = re.findall(r"^> \*\*Claim (\w+)\*\* · (.+)$", text, re.MULTILINE)
@@ -194,6 +193,7 @@ def test_every_claim_has_an_id_a_verdict_and_a_link(path):
         assert re.search(r'^".+" · \*\*(holds|holds if|wrong as said|imprecise)\*\*', said), said
         assert re.search(r"\[[^\]]+\]\(https://", said), f"{name} links to nothing"
         assert re.search(rf"\b{name}\b", settled)
+        assert re.search(rf"^def test_(\w\d+_)*{name}_", tests, re.MULTILINE), f"{name} has no test"
 
 
 def test_links_have_the_form_of_a_link(path):
