@@ -28,6 +28,12 @@ def problem(call) -> str:
     return str(caught.value)
 
 
+def refused(call) -> None:
+    """`call` raises a `Problem` that says what to give, or what is allowed."""
+    said = problem(call)
+    assert "give" in said.lower() or "allowed" in said
+
+
 def of(drawing, kind) -> list:
     """The shapes of this kind in a drawing, in order."""
     return [shape for shape in drawing.shapes if isinstance(shape, kind)]

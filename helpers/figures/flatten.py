@@ -95,12 +95,12 @@ def draw_entry(a: Tensor, b: Tensor, row: int, column: int) -> Drawing:
 def draw_product(left: tuple, right: tuple, bias: bool = False) -> Drawing:
     """Each matrix as a sheet with its sizes on the edges; the two inner ones are compared, red if they differ."""
     example = "a tuple of two sizes, for example (64, 784)"
-    batch = isinstance(left, tuple | list) and any(isinstance(size, str) and size == "B" for size in left[:1])
-    rows, inner = whole_numbers("left", (64, *left[1:]) if batch else left, 1, example, range(2, 3))
+    any_batch = isinstance(left, tuple | list) and any(isinstance(size, str) and size == "B" for size in left[:1])
+    rows, inner = whole_numbers("left", (64, *left[1:]) if any_batch else left, 1, example, range(2, 3))
     inputs, outputs = whole_numbers("right", right, 1, example, range(2, 3))
     if (most := max(rows, inner, inputs, outputs)) > 9999:
         raise Problem(f"a size is {most:,}; allowed is up to 9,999. Give smaller ones, for example (64, 784).")
-    told, fits, bias = "B" if batch else f"{rows}", inner == inputs, true_or_false("bias", bias)
+    told, fits, bias = "B" if any_batch else f"{rows}", inner == inputs, true_or_false("bias", bias)
     colour, largest = "#000" if fits else ERROR, log(max(most, 2))
     second = "mat2: weight.T" if bias else "mat2: the weights"
     sheets = [("mat1: the input", "batch", rows, inner), (second, "parameters", inputs, outputs)]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tools import problem, words
+from tools import refused, words
 
 from helpers import figures
 from helpers.figures import cells as row
@@ -90,5 +90,4 @@ REFUSED = {
 
 @pytest.mark.parametrize("tensors", REFUSED.values(), ids=REFUSED)
 def test_memory_that_cannot_be_drawn_is_refused_with_what_to_give(tensors):
-    said = problem(lambda: figures.memory_row(tensors))
-    assert "give" in said.lower() or "allowed" in said
+    refused(lambda: figures.memory_row(tensors))

@@ -1,8 +1,8 @@
-"""An error's text part by part, and sizes as bars."""
+"""An error's text, part by part."""
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tools import problem
+from tools import refused
 
 from helpers import figures
 
@@ -10,7 +10,6 @@ TEXT = (
     "CUDA out of memory. Tried to allocate 1.75 GiB. GPU 0 has a total capacity of 15.50 GiB of which 1.00 GiB is left."
 )
 PARTS = {"1.75 GiB": "what was asked for", "15.50 GiB": "the whole GPU", "1.00 GiB": "what nobody has"}
-SIZES = {"one photograph, uint8": 921_600, "one photograph, float32": 3_686_400, "none": 0}
 
 
 def test_each_part_of_an_error_stands_in_its_frame():
@@ -28,26 +27,10 @@ def test_each_part_of_an_error_stands_in_its_frame():
     assert "15.50 GiB: the whole GPU" in picture.sentence
 
 
-def test_bars_are_as_long_as_their_sizes():
-    (axis,) = figures.bars(SIZES, "Four times as many bytes.").figure.axes
-    one, four, none = (patch.get_extents().width for patch in axis.patches)
-    assert four / one == pytest.approx(4) and none < one / 20
-    assert [text.get_text() for text in axis.texts[1::2]] == ["0.88 MiB", "3.52 MiB", "0 bytes"]
-
-
 @pytest.mark.parametrize(
     "text, parts",
     [("", PARTS), (3, PARTS), (TEXT, {}), (TEXT, None), (TEXT, {"2.00 GiB": "not there"}), (TEXT, {"": "nothing"}),
      (TEXT, {"1.75 GiB": 3}), ("x" * 401, {"x": "much"}), (TEXT, {str(n): "many" for n in range(7)})],
 )  # fmt: skip
 def test_errors_that_cannot_be_read_are_refused(text, parts):
-    said = problem(lambda: figures.read_error(text, parts))
-    assert "give" in said or "allowed" in said
-
-
-@pytest.mark.parametrize(
-    "sizes", [{}, None, {"a": 0}, {"a": -1}, {"a": 1.5}, {"": 1}, {"x" * 29: 1}, {n: 1 for n in range(11)}]
-)
-def test_bars_refuse_what_is_no_size(sizes):
-    said = problem(lambda: figures.bars(sizes, "None."))
-    assert "give" in said or "allowed" in said
+    refused(lambda: figures.read_error(text, parts))
