@@ -445,7 +445,7 @@ def test_B8_the_cifar_mlp_has_3072_inputs_and_learns_colours_in_their_order_only
     assert training.accuracy(model, x.permute(0, 2, 3, 1), test.labels) < 0.4  # B6: scrambled, without an error
 
 
-def test_two_linear_layers_alone_are_one():
+def test_B7_two_linear_layers_alone_are_one():
     first, last = nn.Linear(784, 128), nn.Linear(128, 10)
     x = torch.rand(64, 784)
     one = x @ (last.weight @ first.weight).T + last(first.bias)

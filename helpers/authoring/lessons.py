@@ -39,7 +39,6 @@ def markdown_cells(lesson: NotebookNode) -> list[NotebookNode]:
 class Exercise:
     """Four cells in a row: task, stub, check, help."""
 
-    lesson: str
     task: NotebookNode
     stub: NotebookNode
     check: NotebookNode
@@ -68,7 +67,7 @@ def exercises(path: Path) -> list[Exercise]:
     for place, cell in enumerate(cells):
         if "exercise" in tags(cell):
             task, stub, check, fold = cells[place - 1 : place + 3]
-            found.append(Exercise(path.stem, task, stub, check, fold))
+            found.append(Exercise(task, stub, check, fold))
     return found
 
 

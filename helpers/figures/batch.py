@@ -6,13 +6,12 @@ from dataclasses import replace
 from torch import Tensor
 
 from helpers.batch import BatchFacts
-from helpers.figures.images import tile_grid, tiles
-from helpers.figures.shapes import GREY, Drawing, Image, Line, Pixels, Points, Text, box, shape_boxes
+from helpers.figures.images import GRIDS, tile_grid, tiles
+from helpers.figures.shapes import GREY, NCHW, Drawing, Image, Line, Pixels, Points, Text, box, shape_boxes
 from helpers.units import exact_and_readable
 
 HEIGHT = 316
 _SHEET = (2, 2, 736, 184)  # where the images are: left, top, width, height
-_GRIDS = (tile_grid(1), tile_grid(17), tile_grid(65))
 
 
 Sheets = dict[tuple[int, int], Pixels]
@@ -20,7 +19,7 @@ Sheets = dict[tuple[int, int], Pixels]
 
 def sheets(images: Tensor) -> Sheets:
     """For each grid, all images that have a place in it. A larger batch shows more of the same sheet."""
-    return {grid: Pixels(tiles(images[: grid[0] * grid[1]], *grid)) for grid in _GRIDS}
+    return {grid: Pixels(tiles(images[: grid[0] * grid[1]], *grid)) for grid in GRIDS}
 
 
 def draw(facts: BatchFacts, pixels: Sheets | None = None) -> Drawing:
@@ -34,14 +33,14 @@ def draw(facts: BatchFacts, pixels: Sheets | None = None) -> Drawing:
     product = " × ".join(str(size) for size in facts.shape)
     dtype = str(facts.dtype).removeprefix("torch.")
     size = f"{product} numbers × {facts.dtype.itemsize} bytes ({dtype}) = {exact_and_readable(facts.n_bytes)}"
-    outputs = ("batch B", "outputs") if axes == 2 else ("batch B", *(f"axis {axis}" for axis in range(1, axes)))[:axes]
+    outputs = (NCHW[0], "outputs") if axes == 2 else (NCHW[0], *(f"axis {axis}" for axis in range(1, axes)))[:axes]
     width = min(82, 636 / (4 + axes) - 4)
     after = 2 + 4 * (width + 4)
     shapes = (
         *_places(*grid),
         box(1, 1, 738, 186, fill="none", edge=GREY, line=1),
         replace(images[grid], outline=_first_tiles(count, *grid)),
-        *shape_boxes(2, 202, facts.shape, ("batch B", "channels C", "height H", "width W"), width),
+        *shape_boxes(2, 202, facts.shape, NCHW, width),
         Text(after + 48, 223, "→ model →", "middle"),
         *shape_boxes(after + 100, 202, facts.output_shape, outputs, width),
         Text(2, 282, size, bold=True),

@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from helpers.figures.base import COLOURS, ERROR, Picture
 from helpers.figures.images import tiles
 from helpers.figures.paper import picture
-from helpers.figures.shapes import GREY, Drawing, Image, Line, Pixels, Shape, Text, box, cell, lines, shape_boxes
+from helpers.figures.shapes import GREY, NCHW, Drawing, Image, Line, Pixels, Shape, Text, box, cell, lines, shape_boxes
 from helpers.models import kept_modes
 from helpers.problems import Problem, instance_of, network, said, shown, tensor_of
 
 _BLUE = COLOURS["batch"]
-_AXES = ("batch B", "channels C", "height H", "width W")
 
 
 def block_picture(images: Tensor) -> Picture:
@@ -63,7 +62,7 @@ def draw_block(images: Tensor) -> Drawing:
         shapes.append(Text(74, y, words, "end"))
     shapes += [
         Text(74, 40 + deep + high, f"B = {count} →", "end", bold=True),
-        *shape_boxes(80, high + deep + 66, images.shape, _AXES, 110),
+        *shape_boxes(80, high + deep + 66, images.shape, NCHW, 110),
     ]
     some = f"{count} image{'s' * (count > 1)}, each of {channels} plane{'s' * (channels > 1)} of {height} x {width}"
     sentence = f"{some} numbers, in one block with four axes: {tuple(images.shape)} is (B, C, H, W)."
@@ -90,8 +89,9 @@ def draw_layers(model: nn.Sequential, inputs: Mapping[str, Tensor]) -> Drawing:
             shapes += _small_boxes(left, 48 + 40 * row, shape)
         told.append(f"{name}: {' -> '.join(map(str, reached))}{error and f', then {error}'}")
         if error:
-            shapes += lines(left, 68 + 40 * len(reached), f"✗ {error}", 28, colour=ERROR)
-            height = max(height, 60 + 40 * len(reached) + 20 * len(lines(0, 0, f"✗ {error}", 28)))
+            words = lines(left, 68 + 40 * len(reached), f"✗ {error}", 28, colour=ERROR)
+            height = max(height, words[-1].y + 12)
+            shapes += words
     shapes += [box(2, 8, 20, 20, fill=_BLUE), Text(30, 23, "axis 0")]
     return Drawing(height, tuple(shapes), f"Shapes from layer to layer. {'. '.join(told)}.")
 

@@ -12,6 +12,7 @@ from helpers.figures.shapes import Drawing, Image, Pixels, Text
 from helpers.problems import Problem, instance_of, shown, whole_number
 
 _MOST_PIXELS = 2**24  # of a sheet of tiles
+GRIDS = ((8, 2), (16, 4), (32, 8))  # columns and rows of tiles
 
 
 def tiles(images: Tensor, columns: int, rows: int) -> np.ndarray:
@@ -34,7 +35,7 @@ def tiles(images: Tensor, columns: int, rows: int) -> np.ndarray:
 def tile_grid(batch_size: int) -> tuple[int, int]:
     """Columns and rows for up to 256 tiles, always 4 times as many columns: the sheet never changes its shape."""
     batch_size = whole_number("batch_size", batch_size, 1)
-    return next(grid for grid in ((8, 2), (16, 4), (32, 8)) if batch_size <= grid[0] * grid[1] or grid == (32, 8))
+    return next((grid for grid in GRIDS if batch_size <= grid[0] * grid[1]), GRIDS[-1])
 
 
 def image_row(images: Tensor, titles: Sequence[object], sentence: str) -> Picture:

@@ -15,6 +15,7 @@ from helpers.figures.base import COLOURS, HATCHES, SIZE
 Points = tuple[tuple[float, float], ...]
 GREY = "#767676"  # as light as a line or a word on white may be
 LINE = 20  # from one line of text to the next
+NCHW = ("batch B", "channels C", "height H", "width W")  # names for `shape_boxes`
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,6 @@ def lines(x: float, y: float, words: str, letters: int, **look: object) -> list[
 def shape_boxes(x: float, y: float, sizes: Sequence[int], names: Sequence[str], width: float = 82) -> Iterator[Shape]:
     """The sizes of a shape in boxes 30 high, each with the name of its axis below; a batch axis has its colour."""
     for place, (size, name) in enumerate(zip(sizes, names, strict=True)):
-        left, fill = x + (width + 4) * place, COLOURS["batch"] if name == "batch B" else "#fff"
+        left, fill = x + (width + 4) * place, COLOURS["batch"] if name == NCHW[0] else "#fff"
         yield from cell(left, y, width, 30, size, 20, bold=True, fill=fill, edge="#333")
         yield Text(left + width / 2, y + 48, name if width > 65 else name.split()[-1], "middle")
