@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import ipywidgets as widgets
 import pytest
+import tools
 import torch
 from PIL import Image
 
@@ -29,7 +30,7 @@ def shown(panel) -> str:
 
 def words(panel) -> list[str]:
     """What is written in the drawing."""
-    return [shape.words for shape in panel.draw(panel.record).shapes if isinstance(shape, shapes.Text)]
+    return tools.words(panel.draw(panel.record))
 
 
 def boxes(panel, kind) -> list:
