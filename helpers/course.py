@@ -223,6 +223,7 @@ def run_lab(work: Path, lesson: str, port, browser: bool) -> None:
             signal.signal(signal.SIGINT, lambda *_: None if server._stopping else server.stop(from_signal=True))
             server.io_loop.add_callback(print_address, server, browser)  # the server listens only when its loop runs
             server.start()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C, while Python ends
         except (SystemExit, Exception):
             traceback.print_exc()  # into the log
             raise Problem(f"JupyterLab did not start; the file {log} says why.") from None

@@ -481,7 +481,9 @@ def test_jupyterlab_starts_serves_and_ends(lessons, tmp_path):
         assert schema["properties"]["fetchNews"]["default"] == "false"
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)  # an impatient learner
-        rest, _ = process.communicate(timeout=15)
+        rest = process.stdout.readline()
+        process.send_signal(signal.SIGINT)  # and once more, while Python ends
+        rest += process.communicate(timeout=15)[0]
     finally:
         process.kill()
     assert process.returncode == 0
