@@ -146,8 +146,10 @@ def where_subjects_went(copies: Copies, work: Path) -> Iterator[str]:
         is_today = name in copies.kept and name not in copies.outdated and version_of(work / name)
         came = {f"{part}.ipynb" for part in parts if part != old} & set(copies.copied)
         if came and name not in copies.copied and not is_today and (work / name).is_file():
-            now = ", ".join(f"{part} (section {sections})" for part, sections in parts.items())
-            yield f"Your {old} stays as it is. Its subjects stand now in {now}."
+            now = ", ".join(f"{part} ({sections})" for part, sections in parts.items())
+            fresh = old in parts and name not in copies.outdated
+            how = f" `course --fresh {old[:2]}` puts the new one beside yours." if fresh else ""
+            yield f"Your {old} stays as it is. Its sections stand now in {now}.{how}"
 
 
 def lesson_named(wanted: str, source: Path) -> str:

@@ -290,7 +290,7 @@ def test_new_version_of_a_lesson_is_announced_until_it_is_there(started, lessons
 def test_subjects_of_the_first_cut_are_found_again_and_said_once(started, lessons, work, capsys):
     def said():
         assert course.main(["--no-browser"]) == 0
-        return re.findall(r"Your (\w+) stays as it is\. Its subjects stand now in (.+)\.", capsys.readouterr().out)
+        return re.findall(r"Your (\w+) stays as it is\. Its sections stand now in (.+)\.", capsys.readouterr().out)
 
     work.mkdir()
     for name in ("01_batch_dimension", "02_image_tensors", "04_gpu_memory"):  # of old, without a version
@@ -300,7 +300,10 @@ def test_subjects_of_the_first_cut_are_found_again_and_said_once(started, lesson
         (lessons / f"{name}.ipynb").write_text(json.dumps(notebook()))
     first = dict(said())
     assert list(first) == ["01_batch_dimension", "02_image_tensors", "04_gpu_memory"]
-    assert first["01_batch_dimension"] == "01_batch_dimension (section 1 to 4), 02_working_in_batches (section 5 to 7)"
+    assert first["01_batch_dimension"] == (
+        "01_batch_dimension (1 to 4), 02_working_in_batches (5 to 7). `course --fresh 01` puts the new one beside yours"
+    )
+    assert first["02_image_tensors"].startswith("06_no_batch_in_the_model (1), 03_image_tensors (2, 3), ")
     assert said() == []
     assert "my answer" in (work / "02_image_tensors.ipynb").read_text()
 
@@ -310,7 +313,7 @@ def test_who_begins_with_the_new_cut_hears_nothing_of_the_old(started, lessons, 
     for again in ("nothing", "02_working_in_batches.ipynb"):
         (work / again).unlink(missing_ok=True)  # a lesson that was thrown away comes back
         assert course.main(["--no-browser"]) == 0
-        assert "subjects" not in capsys.readouterr().out
+        assert "stand now" not in capsys.readouterr().out
 
 
 def test_every_place_that_is_named_for_old_subjects_is_a_lesson():
