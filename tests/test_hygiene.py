@@ -119,7 +119,7 @@ def test_lesson_has_the_same_frame_as_all_others(path):
     close = next(cell.source for cell in markdown(path) if cell.source.startswith("## Summary"))
     assert len(re.findall(r"^- ", close, re.MULTILINE)) == 5
     assert "**Claims settled here**" in close
-    sections = re.findall(r"^## (.+)", "\n".join(cell.source for cell in markdown(path)), re.MULTILINE)
+    sections = re.findall(r"^## (.+)", lessons.prose(lessons.read(path)), re.MULTILINE)
     assert sections == sorted(sections, key=lambda name: (name == "Summary", name.startswith("For the curious")))
 
 
@@ -186,7 +186,7 @@ def test_the_right_option_stands_everywhere_about_as_often():
 def test_every_claim_has_an_id_a_verdict_a_link_and_a_test(path):
     """Where PyTorch's own documentation, or a public text, says it; and a test of its own."""
     tests = (ROOT / "tests" / "test_claims.py").read_text(encoding="utf-8")
-    text = "\n".join(cell.source for cell in markdown(path))
+    text = lessons.prose(lessons.read(path))
     settled = text.split("**Claims settled here**")[1].split("\n")[0]
     claims = re.findall(r"^> \*\*Claim (\w+)\*\* · (.+)$", text, re.MULTILINE)
     for name, said in claims:

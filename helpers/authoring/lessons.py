@@ -71,14 +71,19 @@ def exercises(path: Path) -> list[Exercise]:
     return found
 
 
-def visible(text: str) -> str:
-    """Markdown as it is seen before a fold is opened."""
-    return re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+def prose(lesson: NotebookNode) -> str:
+    """The Markdown of all text cells."""
+    return "\n".join(cell.source for cell in markdown_cells(lesson))
+
+
+def visible(lesson: NotebookNode) -> str:
+    """The Markdown that is seen before a fold is opened."""
+    return re.sub(r"<details>.*?</details>", "", prose(lesson), flags=re.DOTALL)
 
 
 def words(lesson: NotebookNode) -> int:
     """The words of a lesson outside its folds; tables, headings and claims count too."""
-    return sum(len(visible(cell.source).split()) for cell in markdown_cells(lesson))
+    return len(visible(lesson).split())
 
 
 def code_lines(lesson: NotebookNode) -> int:
@@ -92,7 +97,7 @@ def minutes(lesson: NotebookNode) -> float:
     A minute for 100 words or 7 lines of code, 1 for a question, 2 for a panel, and one and a half times what the
     exercises name.
     """
-    text = "\n".join(visible(cell.source) for cell in markdown_cells(lesson))
+    text = visible(lesson)
     questions = text.count("**Predict.**")
     panels = sum(bool(re.search(r"\bpanels\.[A-Z]", cell.source)) for cell in code_cells(lesson))
     named = sum(int(number) for number in re.findall(r"\(.*?(\d+) minutes?\)", text))
@@ -101,12 +106,12 @@ def minutes(lesson: NotebookNode) -> float:
 
 def stated_minutes(lesson: NotebookNode) -> int:
     """The minutes that a lesson says it takes: those of `minutes`, rounded to 5."""
-    return int(re.search(r"\*\*Minutes\*\*: (\d+)", "\n".join(cell.source for cell in markdown_cells(lesson)))[1])
+    return int(re.search(r"\*\*Minutes\*\*: (\d+)", prose(lesson))[1])
 
 
 def links(lesson: NotebookNode) -> list[str]:
     """The addresses that a lesson links to, in order."""
-    return re.findall(r"\]\((\w+:[^)\s]+)\)", "\n".join(cell.source for cell in markdown_cells(lesson)))
+    return re.findall(r"\]\((\w+:[^)\s]+)\)", prose(lesson))
 
 
 def run(lesson: NotebookNode, folder: Path) -> NotebookNode:

@@ -75,7 +75,7 @@ _TEXTS = {  # a number of the text, by the words around it: since PyTorch 2.1 (w
 def out_of_memory(text: str) -> Picture:
     """The numbers of PyTorch's "CUDA out of memory" as a bar, and the request beside the room that is left.
 
-    text: the last line of the error, whole, of any PyTorch from 1.3 on; line breaks do no harm. What it does not say
+    text: the last line of the error, whole, of any PyTorch from 1.4 on; line breaks do no harm. What it does not say
     is left out: often it has the numbers of processes only, and not which is this one. Raises `Problem` for anything
     else.
     """
