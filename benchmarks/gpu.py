@@ -10,9 +10,11 @@ by row, into benchmarks/results/ or the folder given with `--results`:
 - gpu-NAME.csv: the configurations, first a selection in which every pair of settings meets, then the others. Three
   errors: what is requested, allocated and reserved at most, each against its own counter;
 - gpu-NAME-limit.csv: the largest batch that fits below a limit, by bisection, and `max_batch`'s prediction;
-- gpu-NAME-speed.csv: samples per second and the cost of a copy to the GPU, by batch size.
+- gpu-NAME-speed.csv: samples per second and the cost of a copy to the GPU, by batch size;
+- gpu-NAME-levers.csv: what saves memory, one change at a time, with the bytes and the time of a step.
 
 `--dry-run` needs no GPU: it lists the configurations with their predictions, and writes only if `--results` says where.
+`--predict` needs none either: it predicts every stored row anew, with the tracer of today, and keeps what was measured.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -40,7 +43,8 @@ from helpers import models  # noqa: E402
 from helpers.memory import GPUS, Gpu, Trace, max_batch, measure, trace  # noqa: E402
 from helpers.memory.gpus import rounded  # noqa: E402
 from helpers.memory.records import PHASES  # noqa: E402
-from helpers.memory.step import Listener, make_plan, prepare, train  # noqa: E402
+from helpers.memory.step import Listener, Loop, infer, make_plan, prepare, train  # noqa: E402
+from helpers.memory.torch_private import SteadyScaler  # noqa: E402
 from helpers.units import GIB  # noqa: E402
 
 MARGIN = 15  # seconds, for the imports before the rows and the summary after them
@@ -74,6 +78,8 @@ def build(name: str) -> nn.Module:
     """The model of this name on the CPU; made once, as copies are what runs."""
     if name == "mlp":
         return models.mlp(hidden=512)
+    if name == "deep_mlp":  # its weights weigh more than a small batch
+        return models.deep_mlp(hidden=4096, depth=3)
     if name == "cnn":
         return deep_cnn()
     import torchvision
@@ -185,6 +191,13 @@ class Table:
         wanted = [str((key | {"torch": torch.__version__})[name]) for name in self.key]
         return any([row[name] for name in self.key] == wanted for row in self.rows)
 
+    def rewrite(self) -> None:
+        """Write all rows again."""
+        with open(self.path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
     def add(self, row: dict[str, object]) -> None:
         row = {name: str((row | {"torch": torch.__version__}).get(name, "")) for name in self.columns}
         if self.path is not None:
@@ -237,7 +250,8 @@ def attempt(work: Callable[[], dict[str, object]]) -> dict[str, object]:
 
 SHOWN = (
     "value", "unit", "predicted peak", "predicted phase", "measured phase", *(f"error {name} %" for name in GOALS),
-    "predicted batch", "measured batch", "samples/s", "copy us/sample", "error",
+    "predicted batch", "measured batch", "samples/s", "copy us/sample", "predicted requested", "measured requested",
+    "ms/step", "error",
 )  # fmt: skip
 
 
@@ -255,8 +269,8 @@ MEASURED = (
 )  # fmt: skip
 
 
-def predict(one: Configuration, gpu: str | Gpu | None) -> dict[str, object]:
-    found = trace(build(one.family.model), **one.settings, gpu=gpu)
+def predict(one: Configuration, gpu: str | Gpu | None, torch_version: str = torch.__version__) -> dict[str, object]:
+    found = trace(build(one.family.model), **one.settings, gpu=gpu, torch_version=torch_version)
     return {
         "predicted peak": found.peak,
         **{f"predicted {name}": getattr(found, name) for name in GOALS},
@@ -284,10 +298,30 @@ def as_measured(real: Trace, predicted: dict[str, object]) -> dict[str, object]:
     return {
         **{f"measured {name}": counted[name] for name in ("allocated", "requested", "active", "reserved", *FIXED)},
         "measured phase": max((phase for phase in PHASES if phase in counted), key=counted.get),
-        **{f"error {name} %": round(100 * (predicted[f"predicted {name}"] / counted[name] - 1), 3) for name in GOALS},
+        **errors(predicted, {f"measured {name}": counted[name] for name in GOALS}),
         "outside tensors": counted["requested"] - real.requested,
         "context": counted["context"],
     }
+
+
+def errors(predicted: dict[str, object], measured: dict[str, object]) -> dict[str, float]:
+    """How far off the predictions are, in percent of what was measured."""
+    return {
+        f"error {name} %": round(100 * (int(predicted[f"predicted {name}"]) / int(measured[f"measured {name}"]) - 1), 3)
+        for name in GOALS
+    }
+
+
+def predict_again(table: Table, gpu: str | Gpu) -> None:
+    """The stored rows with the predictions of today's tracer, for the PyTorch that ran on the GPU."""
+    families = {family.model: family for family in FAMILIES}
+    for row in table.rows:
+        if row["measured requested"]:
+            family, setting = families[row["model"]], (row["optimizer"], row["precision"], int(row["accumulate"]))
+            row |= predict(Configuration(family, int(row["B"]), *setting), gpu, row["torch"])
+            row |= errors(row, row)
+        row.update({name: str(value) for name, value in row.items()})
+    table.rewrite()
 
 
 def clear() -> None:
@@ -414,18 +448,35 @@ def attention_kernel(precision: str) -> str:
 
 # The largest batch that fits, and the speed.
 
-LIMITS = {"mlp": ((1, 28, 28), 2 * GIB), "resnet18": (PHOTO, 4 * GIB)}
+LIMITS: dict[str, tuple[str, int, dict[str, object]]] = {  # the model, the bytes that it may have, and the settings
+    "mlp": ("mlp", 2 * GIB, {}),
+    "mlp, SGD, bf16": ("mlp", GIB, {"optimizer": "sgd", "precision": "bf16"}),
+    "deep_mlp": ("deep_mlp", 2 * GIB, {}),
+    "deep_mlp, accumulate 4": ("deep_mlp", 2 * GIB, {"accumulate": 4}),
+    "cnn, bf16": ("cnn", 2 * GIB, {"precision": "bf16"}),
+    "resnet18": ("resnet18", 4 * GIB, {}),
+    "resnet18, checkpoint": ("resnet18", 4 * GIB, {"checkpoint": True}),
+    "resnet50, SGD": ("resnet50", 8 * GIB, {"optimizer": "sgd"}),
+    "vit_b_16": ("vit_b_16", 8 * GIB, {}),
+    "vit_b_16, bf16, checkpoint": ("vit_b_16", 4 * GIB, {"precision": "bf16", "checkpoint": True}),
+}
 STEPS = 2  # Adam's state is there from the second on
 
 
-def compare_limit(model: str, gpu: str | Gpu | None) -> dict[str, object]:
+def compare_limit(name: str, gpu: str | Gpu | None) -> dict[str, object]:
     """The largest batch that trains within so many bytes: `max_batch`'s answer, and by bisection on the GPU."""
     start = perf_counter()
-    sample_shape, capacity = LIMITS[model]
-    predicted = max_batch(build(model), capacity, sample_shape, gpu=gpu)
+    model, capacity, settings = LIMITS[name]
+    sample_shape = shape_of(model)
+    predicted = max_batch(build(model), capacity, sample_shape, gpu=gpu, **settings)
+    every = settings.get("accumulate", 1)
+
+    def fits(count: int) -> bool:
+        return trains(model, sample_shape=sample_shape, batch_size=count * every, **settings)
+
     torch.cuda.set_per_process_memory_fraction(capacity / torch.cuda.get_device_properties(0).total_memory)
     try:
-        found = largest(partial(trains, model, sample_shape), above=2 * max(predicted.exact, 1))
+        found = every * largest(fits, above=2 * max(predicted.exact // every, 1))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     return {
@@ -436,6 +487,11 @@ def compare_limit(model: str, gpu: str | Gpu | None) -> dict[str, object]:
         "error %": round(100 * (predicted.exact / found - 1), 3) if found else "",
         "seconds": round(perf_counter() - start, 1),
     }
+
+
+def shape_of(model: str) -> tuple[int, ...]:
+    """One sample of a model."""
+    return (1, 28, 28) if "mlp" in model else (3, 32, 32) if model == "cnn" else PHOTO
 
 
 def largest(fits: Callable[[int], bool], above: int) -> int:
@@ -449,25 +505,19 @@ def largest(fits: Callable[[int], bool], above: int) -> int:
     return below
 
 
-def trains(model: str, sample_shape: tuple[int, ...], batch_size: int) -> bool:
-    """Whether training steps of this batch size find memory."""
+def trains(model: str, **settings: object) -> bool:
+    """Whether training steps with these settings find memory."""
     clear()
     try:
-        train_for(STEPS, model, sample_shape, batch_size)
+        work = step_of(build(model), settings)
+        for _ in range(STEPS):
+            work()
+        torch.cuda.synchronize()
     except RuntimeError as error:  # OutOfMemoryError is one; cuDNN says that it finds no engine
         if not any(words in str(error) for words in ("out of memory", "unable to find an engine", "ALLOC_FAILED")):
             raise
         return False
     return True
-
-
-def train_for(count: int, model: str, sample_shape: tuple[int, ...], batch_size: int) -> None:
-    plan = make_plan(build(model), sample_shape, batch_size)
-    on_gpu = copy.deepcopy(build(model)).to("cuda")
-    optimizer = prepare(on_gpu, plan)
-    for _ in range(count):
-        train(on_gpu, plan, optimizer, None, "cuda", Listener())
-    torch.cuda.synchronize()
 
 
 def speed(batch_size: int) -> dict[str, object]:
@@ -494,6 +544,116 @@ def speed(batch_size: int) -> dict[str, object]:
         "copy us/sample": round(1e6 * seconds(lambda: images.to("cuda")) / batch_size, 4),
         "pinned copy us/sample": round(1e6 * seconds(lambda: pinned.to("cuda", non_blocking=True)) / batch_size, 4),
     }
+
+
+# What saves memory, one change at a time: "as it is" is Adam with foreach, in fp32.
+
+
+def with_one_layer(model: nn.Module) -> nn.Module:
+    """The model, in which only the last layer learns."""
+    *others, last = [module for module in model.modules() if not list(module.children())]
+    for module in others:
+        module.requires_grad_(False)
+    return model
+
+
+STEP_IN_BACKWARD = "step in backward"
+LEVERS: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "bf16": {"precision": "bf16"},
+    "fp16": {"precision": "fp16"},
+    "tf32": {},
+    "pure bf16": {},
+    "accumulate 4": {"accumulate": 4},
+    "checkpoint": {"checkpoint": True},
+    "sgd": {"optimizer": "sgd"},
+    "momentum": {"optimizer": "momentum"},
+    "adam loop": {"optimizer": OPTIMIZERS["adam loop"]},
+    "adam fused": {"optimizer": OPTIMIZERS["adam fused"]},
+    "frozen": {},
+    STEP_IN_BACKWARD: {},
+    "zero_grad late": {"loop": Loop(zero_grad="before backward")},
+    "no_grad": {"inference": True},
+}
+PULLED = {  # with which batches, on which model
+    "mlp": (1024,),
+    "deep_mlp": (64, 16384),
+    "resnet18": (128,),
+    "resnet50": (64,),
+    "vit_b_16": (64,),
+}
+
+
+def pull(name: str, batch_size: int, lever: str, gpu: str | Gpu | None) -> dict[str, object]:
+    """The row of one lever: its bytes, predicted and measured, and the time of a step."""
+    sample_shape = shape_of(name)
+    model = copy.deepcopy(build(name))
+    model = {"pure bf16": nn.Module.bfloat16, "frozen": with_one_layer}.get(lever, lambda model: model)(model)
+    torch.set_float32_matmul_precision("high" if lever == "tf32" else "highest")
+    clear()
+    left_over = torch.cuda.memory_allocated()
+    try:
+        if lever == STEP_IN_BACKWARD:
+            with stepping_in_backward(model, (batch_size, *sample_shape)) as work:
+                row, spent = counted_in(work), seconds(work, at_least=0.3)
+        else:
+            settings = {"sample_shape": sample_shape, "batch_size": batch_size, **LEVERS[lever]}
+            found, counted = trace(model, **settings, gpu=gpu), measure(model, **settings).allocator
+            row = {f"predicted {kind}": getattr(found, kind) for kind in GOALS} | {"predicted phase": found.peak_phase}
+            row |= {f"measured {kind}": counted[kind] for kind in GOALS}
+            row["measured phase"] = max((phase for phase in PHASES if phase in counted), key=counted.get)
+            clear()
+            spent = seconds(step_of(model, settings), at_least=0.3)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    speed = {"ms/step": round(1000 * spent, 3), "samples/s": round(batch_size / spent, 1)}
+    return row | speed | {"left over": left_over}
+
+
+def step_of(model: nn.Module, settings: dict[str, object]) -> Callable[[], None]:
+    """A function that runs one step on the GPU."""
+    plan = make_plan(model, **settings)
+    on_gpu = copy.deepcopy(model).to("cuda")
+    optimizer = prepare(on_gpu, plan)
+    scaler = SteadyScaler("cuda") if plan.precision == "fp16" else None
+    if plan.inference:
+        return lambda: infer(on_gpu, plan, "cuda", Listener())
+    return lambda: train(on_gpu, plan, optimizer, scaler, "cuda", Listener())
+
+
+@contextmanager
+def stepping_in_backward(model: nn.Module, shape: tuple[int, ...]) -> Iterator[Callable[[], None]]:
+    """A function that runs one step in which each parameter is updated, and its gradient let go, in backward."""
+    model = model.to("cuda")
+    optimizers = {parameter: torch.optim.Adam([parameter]) for parameter in model.parameters()}
+
+    def update(parameter: Tensor) -> None:
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    handles = [parameter.register_post_accumulate_grad_hook(update) for parameter in optimizers]
+
+    def step() -> None:
+        images, target = torch.zeros(shape, device="cuda"), torch.zeros(shape[0], dtype=torch.int64, device="cuda")
+        logits = model(images)
+        F.cross_entropy(logits, target).backward()
+
+    try:
+        yield step
+    finally:
+        for handle in handles:  # else each parameter would hold all others for good
+            handle.remove()
+
+
+def counted_in(work: Callable[[], None]) -> dict[str, object]:
+    """CUDA's peaks in the third of three calls."""
+    for _ in range(3):
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+    torch.cuda.synchronize()
+    statistics = torch.cuda.memory_stats()
+    return {f"measured {kind}": statistics[f"{kind}_bytes.all.peak"] for kind in GOALS}
 
 
 def seconds(work: Callable[[], object], at_least: float = 0.1) -> float:
@@ -524,7 +684,8 @@ def gpu_named(device: str) -> str | None:
 def this_gpu() -> Gpu:
     """A GPU that `GPUS` does not name, by what PyTorch says of it."""
     major, minor = torch.cuda.get_device_capability()
-    return Gpu(torch.cuda.get_device_properties(0).total_memory, major + minor / 10)
+    properties = torch.cuda.get_device_properties(0)
+    return Gpu(properties.total_memory, major + minor / 10, properties.multi_processor_count)
 
 
 def tables(folder: Path | None, name: str) -> dict[str, Table]:
@@ -538,11 +699,18 @@ def tables(folder: Path | None, name: str) -> dict[str, Table]:
         "rows": table("", "", KEY, PREDICTED + MEASURED),
         "limit": table("-limit", "limit", ("model",), limits),
         "speed": table("-speed", "speed, B =", ("B",), speeds),
+        "levers": table("-levers", "", ("model", "B", "lever"), LEVER_VALUES),
     }
 
 
+LEVER_VALUES = (
+    *(f"predicted {name}" for name in GOALS), "predicted phase", *(f"measured {name}" for name in GOALS),
+    "measured phase", "ms/step", "samples/s", "left over",
+)  # fmt: skip
+
+
 def all_jobs(files: dict[str, Table], gpu: str | Gpu | None) -> list[Job]:
-    """First the calibrations and the selection, then limit and speed, then every other configuration."""
+    """First the calibrations and the selection, then limit, speed and levers, then every other configuration."""
     spread, others = in_order()
 
     def calibrate(unit: str, work: Callable[[], object]) -> dict[str, object]:
@@ -557,7 +725,13 @@ def all_jobs(files: dict[str, Table], gpu: str | Gpu | None) -> list[Job]:
     ]
     limit = [Job(files["limit"], {"model": name}, partial(compare_limit, name, gpu), 120) for name in LIMITS]
     fast = [Job(files["speed"], {"B": 2**power}, partial(speed, 2**power), 10) for power in range(0, 16)]
-    return [*calibration, *configurations(spread), *limit, *fast, *configurations(others)]
+    pulled = [(name, size, lever) for name, sizes in PULLED.items() for size in sizes for lever in LEVERS]
+    levers = [
+        Job(files["levers"], {"model": name, "B": size, "lever": lever}, partial(pull, name, size, lever, gpu), 30)
+        for name, size, lever in pulled
+        if lever != "checkpoint" or "mlp" not in name  # which have no blocks to run again
+    ]
+    return [*calibration, *configurations(spread), *limit, *fast, *levers, *configurations(others)]
 
 
 def dry_jobs(files: dict[str, Table]) -> list[Job]:
@@ -594,12 +768,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="the folder for the CSV files; benchmarks/results if not given")
     parser.add_argument("--rows", type=int, help="at most so many new rows in this run")
     parser.add_argument("--dry-run", action="store_true", help="no GPU: list the configurations with predictions")
+    parser.add_argument("--predict", type=Path, help="no GPU: predict the rows of this file anew, e.g. gpu-NAME.csv")
     return parser.parse_args()
 
 
 def main() -> int:
     chosen = arguments()
     end = perf_counter() + 60 * chosen.minutes - MARGIN
+    if chosen.predict:
+        name = chosen.predict.stem.removeprefix("gpu-")
+        table = tables(chosen.predict.parent, name)["rows"]
+        predict_again(table, gpu_named(name.replace("-", " ")))
+        print(summary(table.rows))
+        return 0
     if chosen.dry_run:
         files = tables(chosen.results, "dry-run")
         jobs = dry_jobs(files)

@@ -35,6 +35,7 @@ from helpers.memory.as_cuda import as_on_cuda
 from helpers.memory.gpus import Gpu
 from helpers.memory.observer import Observer
 from helpers.memory.replay import Program
+from helpers.memory.report import with_sums
 from helpers.memory.step import Loop, make_plan
 from helpers.memory.torch_private import FakeTensorMode, no_modes, tree_leaves
 from helpers.memory.tracer import as_found, fake_copy
@@ -424,7 +425,7 @@ def usage_of(layer: Layer) -> Usage:
             observer.step_begins()
             run()
             observer.step_ends()
-            seen = observer.observation()
+            seen = with_sums(observer.observation(), gpu)
     program = Program(seen, Allocator(), gpu.workspace if layer.workspace else 0, "2.4")
     for number, size in enumerate(layer.cached):
         program.allocator.allocate(("let go", number), size)
@@ -432,7 +433,7 @@ def usage_of(layer: Layer) -> Usage:
     for number in range(len(layer.cached)):
         program.allocator.free(("let go", number))
     for thread in layer.products_before:
-        program.give_workspace(thread)
+        program.give_workspaces("mm", thread)
     before = asdict(program.allocator.now) if layer.beyond_inputs else {}
     for _ in range(10):  # as the script does
         program.step()

@@ -1,11 +1,13 @@
 """`any_batch`: the traces of all batch sizes for the price of three."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 from torch import nn
 
 from helpers.memory.records import Observation, Trace
+from helpers.memory.reductions import Sum
 from helpers.memory.report import report
 from helpers.memory.step import checked, make_plan, takes_settings
 from helpers.memory.tracer import fake_run, trace
@@ -46,7 +48,8 @@ def any_batch(
         tuple(_line(axis) for axis in zip(*shapes, strict=True))
         for shapes in zip(*([kept.shape for kept in each.saved] for each in observations), strict=True)
     ]
-    if None in sizes.values() or any(None in shape for shape in shapes):
+    sums = {place: _lines_of([each.sums[place] for each in observations]) for place in first.sums}
+    if None in sizes.values() or any(None in shape for shape in [*shapes, *sums.values()]):
         return directly
     every = how.accumulate
 
@@ -59,7 +62,12 @@ def any_batch(
             return line[0] + line[1] * micro
 
         saved = [replace(kept, shape=tuple(map(at, shape))) for kept, shape in zip(first.saved, shapes, strict=True)]
-        now = replace(first, sizes={number: at(line) for number, line in sizes.items()}, saved=tuple(saved))
+        now = replace(
+            first,
+            sizes={number: at(line) for number, line in sizes.items()},
+            saved=tuple(saved),
+            sums={place: _with_numbers(first.sums[place], map(at, lines)) for place, lines in sums.items()},
+        )
         return report(now, batch_size, how.on_gpu, how.torch_version)
 
     return replayed
@@ -68,7 +76,21 @@ def any_batch(
 def _way(seen: Observation) -> Observation:
     """What a step did, without what may depend on the batch size."""
     saved = tuple(replace(kept, shape=(0,) * len(kept.shape)) for kept in seen.saved)
-    return replace(seen, sizes=dict.fromkeys(seen.sizes, 0), saved=saved)
+    sums = {place: _with_numbers(what, repeat(0)) for place, what in seen.sums.items()}
+    return replace(seen, sizes=dict.fromkeys(seen.sizes, 0), saved=saved, sums=sums)
+
+
+def _lines_of(sums: Sequence[Sum]) -> tuple[Line | None, ...]:
+    """The line of each size and stride, in the order in which `_with_numbers` takes them."""
+    numbers = ([number for axis in (*each.kept, *each.summed) for number in axis] for each in sums)
+    return tuple(_line(values) for values in zip(*numbers, strict=True))
+
+
+def _with_numbers(what: Sum, numbers: Iterable[int]) -> Sum:
+    """The sum with other sizes and strides."""
+    numbers = iter(numbers)
+    kept, summed = (tuple((next(numbers), next(numbers)) for _ in axes) for axes in (what.kept, what.summed))
+    return what._replace(kept=kept, summed=summed)
 
 
 def _line(values: Sequence[int]) -> Line | None:

@@ -1,8 +1,9 @@
 """What CUDA's kernels take and give back inside one operation: bytes that no tensor of the program ever shows.
 
 Each entry follows the allocations in the kernel's own source. The peaks that Liger-Kernel published for GroupNorm, on
-a B200, and for softmax, on an RTX 3090, show the first two to the byte (`benchmarks/published.py`); attention's are
-read and not measured. What depends on values, on the number of multiprocessors or on cuDNN's choice is left out.
+a B200, and for softmax, on an RTX 3090, show the first two to the byte (`benchmarks/published.py`); attention's
+are read and not measured. What sums borrow is in `reductions`; what depends on values, or on what cuDNN chooses, is
+left out.
 """
 
 from collections.abc import Callable

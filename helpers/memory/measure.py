@@ -38,7 +38,7 @@ def measure(
     `allocator` holds all of those, of the third of three steps, in bytes: the peaks "allocated", "requested", "active"
     and "reserved", the peak allocated during "forward", "backward" and "step", and "context", what the device holds
     beyond the reserved bytes (other programs on that GPU are counted in). Beside them stand the real "parameters",
-    "gradients" and "optimizer state" on the GPU, tensor by tensor, each rounded up to 512 bytes.
+    "gradients" and "optimizer state" on the GPU, storage by storage, each rounded up to 512 bytes.
 
     What your own program holds on the GPU already is in CUDA's counters too, so call this before your training. Inputs
     and targets are zeros. With fp16 the optimizer steps even where a gradient overflows: else it would have no state.
@@ -77,7 +77,7 @@ class _Phases(Listener):
     """Reads CUDA's peaks phase by phase, and adds up the tensors that are said to be of a category."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.sizes: dict[Category, dict[int, int]] = {}  # by category and address
+        self.sizes: dict[Category, dict[int, int]] = {}  # of storages, by category and address
         self.made(Category.PARAMETERS, list(model.parameters()))
         self.phase = ""
         self.peaks: dict[str, dict[str, int]] = {}
@@ -89,8 +89,8 @@ class _Phases(Listener):
     def made(self, category: Category, tensors: object) -> None:
         for tensor in tree_leaves(tensors):
             if isinstance(tensor, Tensor) and tensor.is_cuda:
-                size = rounded(tensor.element_size() * tensor.numel())
-                self.sizes.setdefault(category, {})[tensor.data_ptr()] = size
+                storage = tensor.untyped_storage()  # a gradient can be a view of a larger one
+                self.sizes.setdefault(category, {})[storage.data_ptr()] = rounded(storage.nbytes())
 
     def gradients_gone(self) -> None:
         self._read()
@@ -116,6 +116,7 @@ def _counters(model: nn.Module, plan: Plan) -> dict[str, int]:
             infer(model, plan, "cuda", phases)
         else:
             train(model, plan, optimizer, scaler, "cuda", phases)
+        phases.gradients_gone()  # the last phase is read, wherever zero_grad() stands
     counted = {name: max(peaks[name] for peaks in phases.peaks.values()) for name in COUNTERS}
     counted |= {name: sum(phases.sizes.get(name, {}).values()) for name in TENSORS}
     free, total = torch.cuda.mem_get_info()

@@ -13,6 +13,7 @@ from helpers.memory.kernels import run_as_real
 from helpers.memory.layers import Call, Layers
 from helpers.memory.ledger import Ledger, keys_of, tensors_in
 from helpers.memory.records import Category, Kept, Moment, Observation
+from helpers.memory.reductions import Sum, sum_of
 from helpers.memory.step import Listener, Plan
 from helpers.memory.torch_private import DataDependentOutputException, running_node_number, schema, tree_leaves
 
@@ -50,6 +51,7 @@ class Observer(Ledger, Listener):
         self.began_with: set[int] = set()  #: what was alive when the step began
         self.moments: list[Moment] = []  #: of the step
         self.steady = True  # whether the step ended with as much as it began with: then the next will be the same
+        self.added_up: dict[int, Sum] = {}  #: what CUDA adds up, by the place of the moment
         self._sums: dict[int, tuple[int, int]] = {}  # what came and what it was added to, by the place of the moment
         self._made_by: dict[int, int | None] = {}  # the autograd node of what backward makes
         self._born: list[int] = []  # since the last moment
@@ -97,6 +99,8 @@ class Observer(Ledger, Listener):
         if self.plan.device == "cuda":
             self._note_sum(name, args, out, made_from)
             inner = inner_bytes(name, args)
+            if (what := sum_of(name, args, out)) is not None:
+                self.added_up[len(self.moments)] = what
         self._mark(name.removeprefix("aten::"), inner)
         return out
 
@@ -135,7 +139,7 @@ class Observer(Ledger, Listener):
 
     def step_begins(self) -> None:
         self.saved, self.moments = [], []  # what was written down of the one before is forgotten
-        self._sums, self._made_by = {}, {}
+        self.added_up, self._sums, self._made_by = {}, {}, {}
         self._born, self._gone = [], []
         self.began_with = self.alive
 
@@ -215,6 +219,7 @@ class Observer(Ledger, Listener):
             began_with=tuple(sorted(self.began_with)),
             moments=moments,
             saved=tuple(self._describe(*each, widened) for each in self.saved),
+            sums=dict(self.added_up) if on_cuda else {},
             corrections=corrections,
             notes=(*notes, *self._notes()),
         )

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from helpers.memory.allocator import OutOfMemory, Usage
+from helpers.memory.reductions import Sum
 from helpers.problems import whole_number
 from helpers.units import exact_and_readable, readable
 
@@ -64,6 +65,7 @@ class Observation:
     began_with: tuple[int, ...]  #: ids of what was alive when the step began
     moments: tuple[Moment, ...]
     saved: tuple[Kept, ...]  #: of one micro-batch
+    sums: dict[int, Sum]  #: what CUDA adds up, by the place of the moment
     corrections: tuple["Correction", ...]
     notes: tuple[str, ...]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.memory.allocator import Allocator, Usage
-from helpers.memory.gpus import borrows, keeps_workspaces
+from helpers.memory.gpus import borrows, keeps_workspaces, kept_by
 from helpers.memory.records import Category, Moment, Observation
 
 STEPS = 4  #: played at most until a step reserves nothing more
@@ -39,7 +39,7 @@ class Program:
     torch_version: str
     keys: dict[int, tuple[int, int]] = field(default_factory=dict)  # under which a storage is known to the allocator
     steps: int = 0
-    threads: set[bool] = field(default_factory=set)  # those that have a workspace for good
+    kept: set[tuple[bool, str]] = field(default_factory=set)  # workspaces that a thread has for good
 
     def begin(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -58,11 +58,12 @@ class Program:
                 makes = ()
         self._stand_in(begun)
 
-    def give_workspace(self, thread: bool) -> None:
-        """A thread takes its workspace for good, at its first matrix product."""
-        if thread not in self.threads:
-            self.threads.add(thread)
-            self.allocator.allocate(("workspace", thread), self.workspace)
+    def give_workspaces(self, operation: str, thread: bool) -> None:
+        """A thread takes its workspaces for good, at its first matrix product, and its first one with a bias."""
+        for name, size in kept_by(operation, self.workspace, self.torch_version).items():
+            if (thread, name) not in self.kept:
+                self.kept.add((thread, name))
+                self.allocator.allocate((name, thread), size)
 
     def _moment(self, moment: Moment, makes: Sequence[int]) -> None:
         at_once = {number for number in moment.gone if number in moment.born}
@@ -77,7 +78,7 @@ class Program:
                 self._born(number)
         product = borrows(moment.op, self.workspace, self.torch_version)
         if product and keeps_workspaces(self.torch_version):
-            self.give_workspace(moment.phase == "backward")  # backward has a thread of its own
+            self.give_workspaces(moment.op, moment.phase == "backward")  # backward has a thread of its own
             product = 0
         inner = [*moment.inner]
         for number in inner:

@@ -1,18 +1,22 @@
 """From an `Observation` to a `Trace`: pure functions of a record."""
 
+from dataclasses import replace
 from functools import partial
 
 from helpers.memory.allocator import Usage
 from helpers.memory.as_cuda import CORRECTIONS
 from helpers.memory.gpus import Gpu, rounded, workspaces
 from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace, as_counted
+from helpers.memory.reductions import buffers
 from helpers.memory.replay import replay
 
 OWNERS = (Category.PARAMETERS, Category.BUFFERS, Category.BATCH)  # who can hold what a layer keeps already
 
 
 def report(seen: Observation, batch_size: int, gpu: Gpu | None, torch_version: str) -> Trace:
-    """The trace of a step. gpu: its cuBLAS workspace is counted too, by the rules of that version of PyTorch."""
+    """The trace of a step. gpu: what cuBLAS and sums borrow there is counted too, by the rules of that PyTorch."""
+    if gpu is not None:
+        seen = with_sums(seen, gpu)
     workspace = 0 if gpu is None else gpu.workspace
     borrowed = workspaces(workspace, torch_version, [(moment.phase, moment.op) for moment in seen.moments])
     corrections = (*seen.corrections, *((CORRECTIONS["cuBLAS workspace"],) if any(borrowed) else ()))
@@ -22,6 +26,21 @@ def report(seen: Observation, batch_size: int, gpu: Gpu | None, torch_version: s
     else:  # the CPU's memory is handed out and taken back as it is asked for
         usage = partial(as_counted, Usage(requested, requested, requested))
     return Trace(batch_size, timeline, _saved(seen), requested, corrections, seen.notes, usage=usage)
+
+
+def with_sums(seen: Observation, gpu: Gpu) -> Observation:
+    """The same step, with what this GPU's sums borrow among the inner blocks."""
+    sizes, moments, found = dict(seen.sizes), list(seen.moments), False
+    for place, what in seen.sums.items():
+        borrowed = {len(sizes) + max(sizes, default=0) + 1 + n: size for n, size in enumerate(buffers(what, gpu))}
+        if borrowed:
+            sizes |= borrowed
+            moments[place] = moments[place]._replace(inner=(*moments[place].inner, *borrowed))
+            found = True
+    if not found:
+        return seen
+    corrections = (*seen.corrections, CORRECTIONS["buffers of sums"])
+    return replace(seen, sizes=sizes, moments=tuple(moments), corrections=corrections)
 
 
 def _replay(seen: Observation, borrowed: list[int]) -> tuple[tuple[Event, ...], int]:

@@ -14,6 +14,7 @@ from torch import nn
 from helpers import memory, models
 from helpers.memory import any_batch, trace, tracer
 from helpers.memory.records import Category, Correction, Kept, Moment, Observation
+from helpers.memory.reductions import Sum
 from helpers.memory.step import make_plan
 from helpers.problems import Problem
 
@@ -62,7 +63,7 @@ def reachable(thing: object) -> list[object]:
 def test_an_observation_keeps_facts_alone(how):
     seen = tracer.fake_run(cnn(), make_plan(cnn(), (3, 32, 32), 8, **how))
     kinds = {type(each) for each in reachable(seen)}
-    facts = {Observation, Moment, Kept, Correction, Category, dict, tuple, frozenset, str, int, bool, type(None)}
+    facts = {Observation, Moment, Kept, Sum, Correction, Category, dict, tuple, frozenset, str, int, bool, type(None)}
     assert Moment in kinds and kinds <= facts
     with pytest.raises(FrozenInstanceError):
         seen.sizes = {}

@@ -24,7 +24,7 @@ def test_blocks_of_512(size, expected):
 OPERATIONS = [("forward", "addmm"), ("forward", "relu"), ("backward", "mm"), ("step", "_foreach_add_")]
 
 
-@pytest.mark.parametrize("version", ["2.11.0", "2.13.0+cpu", "2.14.1+cu130", "2.14.0a0+git123"])
+@pytest.mark.parametrize("version", ["2.8.0", "2.13.0+cpu", "2.14.1+cu130", "2.14.0a0+git123"])
 def test_until_2_14_two_workspaces_stay(version):
     for gpu, size in (("H200", 32 * 2**20), ("H100", 32 * 2**20), ("T4", 8_519_680), ("RTX 4090", 8_519_680)):
         assert GPUS[gpu].workspace == size
@@ -35,6 +35,16 @@ def test_until_2_14_two_workspaces_stay(version):
         with_gpu = trace(mlp(), (1, 28, 28), 64, gpu=gpu, torch_version=version)
         assert with_gpu.peak == plain.peak + 2 * size
         assert with_gpu.at_peak == plain.at_peak | {"workspace": 2 * size}
+
+
+@pytest.mark.parametrize("version", ["2.9.1", "2.11.0+cu130"])
+def test_from_2_9_to_2_11_a_product_with_a_bias_keeps_one_more(version):
+    size = 32 * 2**20
+    assert workspaces(size, version, OPERATIONS) == [2 * size + 2**20] * 4  # as on an H100 with 2.11
+    assert workspaces(size, version, OPERATIONS[2:]) == [size] * 2
+    assert workspaces(0, version, OPERATIONS) == [0] * 4
+    plain, with_gpu = (trace(mlp(), (1, 28, 28), 64, gpu=gpu, torch_version=version) for gpu in (None, "H100"))
+    assert with_gpu.peak == plain.peak + 2 * size + 2**20
 
 
 @pytest.mark.parametrize("version", ["2.15.0", "2.15.0+cu132", "2.16.1", "3.0.0"])

@@ -58,13 +58,13 @@ def test_a_name_that_holds_the_output_keeps_the_logits_to_the_end():
 
 
 def test_a_gpu_by_hand_counts_like_one_of_the_table():
-    by_hand = Gpu(capacity=int(14.56 * GIB), compute_capability=7.5)
+    by_hand = Gpu(capacity=int(14.56 * GIB), compute_capability=7.5, multiprocessors=40)
     assert by_hand == GPUS["T4"]
     for how in ({}, {"torch_version": "2.11"}):
         assert trace(MLP, SHAPE, 64, gpu=by_hand, **how) == trace(MLP, SHAPE, 64, gpu="T4", **how)
 
 
-@pytest.mark.parametrize(("version", "at_peak"), [("2.11", 2), ("2.14.1+cu130", 2), ("2.15.0", 0), ("3.0", 0)])
+@pytest.mark.parametrize(("version", "at_peak"), [("2.8", 2), ("2.14.1+cu130", 2), ("2.15.0", 0), ("3.0", 0)])
 def test_the_version_there_and_not_the_one_here_rules_the_workspace(version, at_peak):
     workspace = GPUS["T4"].workspace
     plain, seen = trace(MLP, SHAPE, 64), trace(MLP, SHAPE, 64, gpu="T4", torch_version=version)
@@ -81,6 +81,7 @@ def test_bad_settings_are_said():
     assert "RTX 4090" in problem(lambda: trace(MLP, SHAPE, 4, gpu="RTX 9999"))
     assert "compute_capability" in problem(lambda: Gpu(GIB, "8.6"))
     assert "capacity" in problem(lambda: Gpu(0, 8.6))
+    assert "multiprocessors" in problem(lambda: Gpu(GIB, 8.6, 0))
 
 
 # --------------------------------------------------------------------------------------------- what max_batch refuses

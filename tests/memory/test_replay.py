@@ -22,7 +22,7 @@ PARAMETER, STATE, LATER = 0, 1, 7
 
 def by_hand(sizes: dict[int, int], moments: list[tuple], **labels) -> Observation:
     return Observation(
-        on_cuda=True, sizes=sizes, on_host=frozenset(), saved=(), corrections=(), notes=(),
+        on_cuda=True, sizes=sizes, on_host=frozenset(), saved=(), sums={}, corrections=(), notes=(),
         labels={PARAMETER: Category.PARAMETERS, STATE: Category.OPTIMIZER_STATE},
         began_with=tuple(number for number in (PARAMETER, STATE) if number in sizes),
         moments=tuple(Moment(*moment) for moment in moments),
