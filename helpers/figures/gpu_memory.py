@@ -66,18 +66,19 @@ _TEXTS = {  # a number of the text, by the words around it: since PyTorch 2.1 (w
     "capacity": ("total capacity of …", "total capacty of …", "… total capacity"),
     "free": ("of which … is free", "… free"),
     "allocated": ("Of the allocated memory … is allocated by PyTorch", "… already allocated"),
-    "unallocated": ("… is reserved by PyTorch but unallocated",),
-    "reserved": ("… reserved in total by PyTorch", "… cached"),
+    "unallocated": ("… is reserved by PyTorch but unallocated", "… cached"),  # "cached" until 1.3
+    "reserved": ("… reserved in total by PyTorch",),
     "process": ("this process has … memory in use",),
+    "allowed": ("… allowed;",),  # the limit of torch.cuda.set_per_process_memory_fraction, where there is one
 }
 
 
 def out_of_memory(text: str) -> Picture:
     """The numbers of PyTorch's "CUDA out of memory" as a bar, and the request beside the room that is left.
 
-    text: the last line of the error, whole, of any PyTorch from 1.4 on; line breaks do no harm. What it does not say
-    is left out: often it has the numbers of processes only, and not which is this one. Raises `Problem` for anything
-    else.
+    text: the last line of the error, whole; line breaks do no harm. What it does not say is left out: often it has the
+    numbers of processes only, and not which is this one. Where it names a limit for the process ("4.00 GiB allowed"),
+    the bar ends there. Raises `Problem` for anything else.
     """
     return picture(draw_out_of_memory(text))
 
@@ -93,19 +94,21 @@ def draw_out_of_memory(text: str) -> Drawing:
         rest = max(size["capacity"] - sum(size[part] for part in ("allocated", "unallocated", "free")), 0)
         others = 0
         name, own = "context, other programs", "the text does not tell them apart"
+    unused = "allowed, not taken yet" if "allowed" in size else "not taken by any program"
     parts = [  # bytes, look, name, size as the text says it, what it is
         (size["allocated"], {"fill": "#8c8c8c"}, "allocated", words["allocated"], "tensors and workspace"),
         (size["unallocated"], {"fill": "#d9d9d9", "hatch": "//"}, "unallocated", words["unallocated"], "cached blocks"),
         (rest, {"fill": "#d9d9d9", "hatch": "xx"}, name, "", own),
         (others, {"fill": "#d9d9d9", "hatch": "--"}, "other programs", "", "in use, but not by this process"),
-        (size["free"], {"fill": "#fff"}, "free", words["free"], "not taken by any program"),
+        (size["free"], {"fill": "#fff"}, "free", words["free"], unused),
     ]
     whole = sum(part for part, *_ in parts)
     if size["capacity"] == 0 or whole > 1.02 * size["capacity"]:
         raise Problem(f"the parts add up to {whole / MIB:,.0f} MiB; allowed is the capacity, {words['capacity']}.")
     start = whole - size["free"]
     pixels = 728 / min(max(whole, start + size["tried"]), 1.5 * whole)  # of one byte
-    left, shapes = 4.0, [Text(4, 18, f"the whole GPU: {words['capacity']}", bold=True)]
+    whose = "allowed for this process" if "allowed" in size else "the whole GPU"
+    left, shapes = 4.0, [Text(4, 18, f"{whose}: {words['capacity']}", bold=True)]
     legend: list[Shape] = []
     for part, look, name, number, meaning in parts:
         if part or name == "free":
@@ -122,7 +125,8 @@ def draw_out_of_memory(text: str) -> Drawing:
     ]
     legend += _row(len(legend) // 4, look, "tried to allocate", words["tried"], "one piece, asked for by one operation")
     sentence = (
-        f"An out-of-memory text as a bar: {words['capacity']} in all, {words['allocated']} allocated, "
+        f"An out-of-memory text as a bar: {words['capacity']} {'allowed' if 'allowed' in size else 'in all'}, "
+        f"{words['allocated']} allocated, "
         f"{words['unallocated']} reserved but unallocated, {words['free']} free. The request for {words['tried']} "
         f"{'reaches beyond the end' if size['tried'] > size['free'] else 'would fit into what is free now'}."
     )
@@ -142,6 +146,11 @@ def _numbers(text: str) -> tuple[dict[str, float], dict[str, str]]:
     for name in ("tried", "capacity", "free", "allocated", "unallocated"):
         if name not in size:
             raise Problem(f'text is {shown(text)}, without "{_TEXTS[name][0]}"; give the whole last line of the error.')
+    if "allowed" in size:
+        size.pop("process", None)
+        size["capacity"], words["capacity"] = size["allowed"], words["allowed"]
+        size["free"] = max(size["allowed"] - size["allocated"] - size["unallocated"], 0)
+        words["free"] = f"{size['free'] / MIB:,.2f} MiB"
     return size, words
 
 

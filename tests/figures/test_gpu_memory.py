@@ -64,8 +64,8 @@ def test_the_sentence_says_whether_the_request_fits_and_line_breaks_do_no_harm()
 PASTED = {
     "1.8": "CUDA out of memory. Tried to allocate 3.35 GiB (GPU 0; 15.78 GiB total capacity; 14.23 GiB already "
     "allocated; 210.75 MiB free; 14.28 GiB reserved in total by PyTorch)",
-    "1.3": "CUDA out of memory. Tried to allocate 3.35 GiB (GPU 0; 15.78 GiB total capacity; 14.23 GiB already "
-    "allocated; 210.75 MiB free; 14.28 GiB cached)",
+    "1.3": "CUDA out of memory. Tried to allocate 1.86 GiB (GPU 0; 31.72 GiB total capacity; 24.58 GiB already "
+    "allocated; 1.28 GiB free; 5.08 GiB cached)",
     "2.1": "CUDA out of memory. Tried to allocate 1024.00 MiB. GPU 0 has a total capacty of 14.75 GiB of which 821.06 "
     "MiB is free. Process 5543 has 13.94 GiB memory in use. Of the allocated memory 13.20 GiB is allocated by PyTorch, "
     "and 621.20 MiB is reserved by PyTorch but unallocated.",
@@ -76,11 +76,26 @@ PASTED = {
 }
 
 
+def test_a_limit_for_the_process_ends_the_bar():
+    """As an H100 wrote it, with torch.cuda.set_per_process_memory_fraction."""
+    drawing = gpu_memory.draw_out_of_memory(
+        "CUDA out of memory. Tried to allocate 392.00 MiB. GPU 0 has a total capacity of 79.18 GiB of which 73.86 GiB "
+        "is free. Including non-PyTorch memory, this process has 4.52 GiB memory in use. Process 471 has 812.00 MiB "
+        "memory in use. 4.00 GiB allowed; Of the allocated memory 3.46 GiB is allocated by PyTorch, and 316.30 MiB is "
+        "reserved by PyTorch but unallocated. If reserved but unallocated memory is large try setting "
+        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid fragmentation."
+    )
+    words, boxes = drawn(drawing)
+    assert "allowed for this process: 4.00 GiB" in words and "236.66 MiB" in words
+    assert "reaches beyond the end" in drawing.sentence and "4.00 GiB allowed" in drawing.sentence
+    assert not any("context" in word for word in words)
+
+
 @pytest.mark.parametrize(
     ("version", "numbers", "rest"),  # rest: GiB in use that are not PyTorch's
     [
         ("1.8", {"15.78 GiB", "14.23 GiB", "210.75 MiB", "3.35 GiB", "51.20 MiB"}, (15.78 - 14.28) - 210.75 / 1024),
-        ("1.3", {"15.78 GiB", "14.23 GiB", "210.75 MiB", "3.35 GiB", "51.20 MiB"}, (15.78 - 14.28) - 210.75 / 1024),
+        ("1.3", {"31.72 GiB", "24.58 GiB", "1.28 GiB", "1.86 GiB", "5.08 GiB"}, 31.72 - 24.58 - 1.28 - 5.08),
         ("2.1", {"14.75 GiB", "13.20 GiB", "821.06 MiB", "1024.00 MiB", "621.20 MiB"}, 1.55 - 1442.26 / 1024),
         ("Windows", {"15.83 GiB", "11.31 GiB", "4.00 GiB", "28.87 GiB", "392.97 MiB"}, 0.52 - 392.97 / 1024),
         ("graphs", {"15.50 GiB", "14.00 GiB", "1.00 GiB", "1.75 GiB", "256.00 MiB"}, 0.25),
