@@ -1,6 +1,7 @@
 """One measuring test for each claim of the course; its name begins with the claim's id."""
 
 import copy
+import csv
 import json
 
 import numpy as np
@@ -98,6 +99,21 @@ def test_A3_at_batch_size_1_a_call_is_mostly_overhead(images):
                 fixed = training.seconds(lambda empty=empty, x=images[:1, :, :1, :1]: empty(x))
                 shares.append(fixed / training.seconds(lambda net=net, x=images[:1]: net(x)))
         assert max(shares) > 0.5, shares
+
+
+def recorded(name: str) -> list[dict[str, float]]:
+    """What an H100 measured, row by row."""
+    with open(ROOT / "benchmarks" / "results" / f"gpu-nvidia-h100-80gb-hbm3-{name}.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_A3_and_A4_as_an_h100_recorded_them():
+    rows = {int(row["B"]): row for row in recorded("speed")}
+    rate, copy = ({b: float(row[name]) for b, row in rows.items()} for name in ("forward samples/s", "copy us/sample"))
+    assert round(rate[32768] / rate[1]) == 2355
+    assert all(1.7 < rate[2 * b] / rate[b] < 2.4 for b in (2**power for power in range(11)))  # up to B = 2,048
+    assert rate[32768] < 1.05 * rate[8192]
+    assert round(copy[1], 1) == 11.7 and all(round(copy[2**power], 1) == 0.2 for power in range(9, 16))
 
 
 def test_A4_one_copy_beats_many_if_the_pieces_are_small():

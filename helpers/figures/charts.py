@@ -54,12 +54,13 @@ def curves(
     return Picture(axis.figure, sentence)
 
 
-def speed_up(ratios: Curves) -> Picture:
+def speed_up(ratios: Curves, where: str = "on this machine") -> Picture:
     """Samples per second against batch size, each line as a ratio to its own batch size 1.
 
     ratios: {name of the model: {batch size: ratio}}, one to four models; both axes logarithmic, a dashed line for "no
-    gain at all". Raises `Problem` for anything else.
+    gain at all". where: what measured it, as the sentence says it. Raises `Problem` for anything else.
     """
+    instance_of("where", where, str, '"on this machine"')
     for name, line in _lines(ratios).items():
         for size, ratio in line.items():
             if not isinstance(size, int) or size < 1:
@@ -68,8 +69,8 @@ def speed_up(ratios: Curves) -> Picture:
     axis = _axes(ratios, "batch size B", "samples per second,\nas a ratio to B = 1", "xy", {})
     axis.axhline(1, color="#666666", linewidth=1, linestyle=(0, (1, 2)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} x"))
-    ends = "; ".join(f"{name}: {line[max(line)]:.1f} times at B = {max(line)}" for name, line in ratios.items())
-    return Picture(axis.figure, f"Samples per second as a ratio to B = 1, measured on this machine. {ends}.")
+    ends = "; ".join(f"{name}: {line[max(line)]:,.1f} times at B = {max(line):,}" for name, line in ratios.items())
+    return Picture(axis.figure, f"Samples per second as a ratio to B = 1, measured {where}. {ends}.")
 
 
 def empty_axes(height: float, x: str, y: str = "") -> Axes:

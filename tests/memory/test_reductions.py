@@ -111,3 +111,8 @@ def test_on_an_h100_what_is_requested_is_known_to_the_byte_but_for_cudnn():
     assert off["vit_b_16"] == {0, -96}  # what cuDNN's attention keeps less than flash, 8 bytes in each of 12 layers
     assert all(size >= 0 for model in ("cnn", "resnet18", "resnet50") for size in off[model])  # cuDNN's workspaces
     assert all(row["predicted phase"] == row["measured phase"] for row in rows)
+
+
+def test_lesson_08_s_mlp_takes_what_the_h100_said():
+    mlp = nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+    assert trace(mlp, (1, 28, 28), 64, gpu="H100", torch_version="2.11").allocated == 72_434_688
