@@ -87,8 +87,8 @@ CORRECTIONS = {
         ),
         Correction(
             "inner blocks",
-            "some kernels take memory and give it back within one operation: softmax and GroupNorm, and attention's "
-            "backward",
+            "some kernels take memory and give it back within one operation: softmax, GroupNorm, LayerNorm where its "
+            "input is not contiguous, and attention's backward",
             "helpers/memory/inner.py names the kernel's own file for each",
         ),
         Correction(

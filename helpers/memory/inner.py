@@ -1,7 +1,7 @@
 """What CUDA's kernels take and give back inside one operation: bytes that no tensor of the program ever shows.
 
 Each entry follows the allocations in the kernel's own source. The peaks that Liger-Kernel published for GroupNorm, on
-a B200, and for softmax, on an RTX 3090, show the first two to the byte (`benchmarks/published.py`); attention's
+a B200, and for softmax, on an RTX 3090, show those two to the byte (`benchmarks/published.py`); attention's
 are read and not measured. What sums borrow is in `reductions`; what depends on values, or on what cuDNN chooses, is
 left out.
 """
@@ -74,13 +74,25 @@ def _efficient_attention_backward(grad: Tensor, query: Tensor, *_) -> list[int]:
     return [_copied(grad.transpose(1, 2)), batch * heads * rows * 4, batch * heads * tiles * (tile * 64 * 4 + 16)]
 
 
-def _copied(grad: Tensor) -> int:
-    """Both kernels want the gradient that comes in contiguous."""
-    return 0 if grad.is_contiguous() else prod(grad.shape) * grad.itemsize
+def _layer_norm(x: Tensor, *_) -> list[int]:
+    """layer_norm_cuda in aten/src/ATen/native/cuda/layer_norm_kernel.cu: X, contiguous. Measured on an H100."""
+    return [_copied(x)]
+
+
+def _layer_norm_backward(grad: Tensor, x: Tensor, *_) -> list[int]:
+    """layer_norm_backward_cuda, in the same file: dY and X, contiguous."""
+    return [_copied(grad), _copied(x)]
+
+
+def _copied(tensor: Tensor) -> int:
+    """These kernels want the numbers of a tensor next to each other."""
+    return 0 if tensor.is_contiguous() else prod(tensor.shape) * tensor.itemsize
 
 
 _INNER: dict[str, Callable[..., list[int]]] = {
     "aten::_softmax_backward_data": _softmax_backward,
+    "aten::native_layer_norm": _layer_norm,
+    "aten::native_layer_norm_backward": _layer_norm_backward,
     "aten::native_group_norm": _group_norm,
     "aten::native_group_norm_backward": _group_norm_backward,
     "aten::_scaled_dot_product_flash_attention_backward": _flash_attention_backward,

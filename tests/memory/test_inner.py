@@ -27,6 +27,9 @@ GRAD = empty(2, 4, 100, 64)
         ("aten::native_group_norm", (empty(2, 8, 9), None, None, 2, 8, 9, 4, 1e-5), []),
         ("aten::native_group_norm", (empty(2, 8, 1), empty(8), empty(8), 2, 8, 1, 4, 1e-5), []),
         # ds and db are N x C, c2 and c3 N x G, c1 N x C: (3NC + 2NG) x 4 bytes
+        ("aten::native_layer_norm", (empty(2, 3, 8), [8], empty(8), empty(8), 1e-5), []),
+        ("aten::native_layer_norm", (empty(3, 2, 8).transpose(0, 1), [8], empty(8), empty(8), 1e-5), [192]),
+        ("aten::native_layer_norm_backward", (empty(2, 3, 8), empty(3, 2, 8).transpose(0, 1)), [192]),
         ("aten::native_group_norm_backward",
          (empty(2, 8, 9), empty(2, 8, 9), None, None, empty(8), 2, 8, 9, 4, [True] * 3), [64, 64, 32, 32, 64]),
         ("aten::native_group_norm_backward",
