@@ -12,9 +12,9 @@ kernels, corrected where CUDA's leave other bytes; what cuDNN borrows inside one
 context.
 
 To read it: `records`, `ledger`, `layers`, `step`, `observer` (the ledger that listens to a step), `tracer`, `report`;
-then `allocator`, `replay`, `any_batch`, `limits`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does
+then `allocator`, `replay`, `any_batch`, `limits`, `simulated`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does
 otherwise, `attention` the kernel it takes, `inner` what kernels borrow, `kernels` what real kernels do otherwise than
-fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may draw, `refusals` what cannot be
+fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may draw, `in_backward` an optimizer that steps there, `refusals` what cannot be
 traced, `torch_private` every private name of PyTorch.
 
 PyTorch's own `MemTracker` counts the same total to the byte, but labels while the step runs: what step() borrows counts
@@ -28,5 +28,6 @@ from helpers.memory.ledger import Ledger as watch
 from helpers.memory.limits import MaxBatch, crossover, crossover_of, max_batch
 from helpers.memory.measure import measure
 from helpers.memory.records import CATEGORIES, Correction, Event, Saved, Trace
+from helpers.memory.simulated import SimulatedGpu, SimulatedOutOfMemoryError
 from helpers.memory.step import Loop
 from helpers.memory.tracer import trace

@@ -70,7 +70,15 @@ class _Pool:
 
 
 class OutOfMemory(Exception):
-    """CUDA has no room for another segment."""
+    """CUDA has no room for another segment of `tried` bytes.
+
+    now: what PyTorch holds at that moment. at: the moment of the step, where a step is played (`replay`).
+    """
+
+    def __init__(self, tried: int = 0, now: Usage | None = None):
+        super().__init__("no room for another segment")
+        self.tried, self.now = tried, now or Usage()
+        self.at: object = None
 
 
 class Allocator:
@@ -143,7 +151,7 @@ class Allocator:
         if self.capacity is not None and self.now.reserved + size > self.capacity:
             self.release()
             if self.now.reserved + size > self.capacity:
-                raise OutOfMemory
+                raise OutOfMemory(size, Usage(*astuple(self.now)))
         self.now.reserved += size
         self.peak.reserved = max(self.peak.reserved, self.now.reserved)
         self._end += size

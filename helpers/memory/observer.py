@@ -142,6 +142,7 @@ class Observer(Ledger, Listener):
         self.added_up, self._sums, self._made_by = {}, {}, {}
         self._born, self._gone = [], []
         self.began_with = self.alive
+        self.without_gradient = list(self.model.parameters())
 
     def phase_begins(self, phase: str) -> None:
         self.layers.phase_begins(phase)
@@ -149,7 +150,8 @@ class Observer(Ledger, Listener):
     def made(self, category: Category, tensors: object) -> None:
         if category is Category.GRADIENTS:
             pairs = zip(self.model.parameters(), tensors, strict=True)
-            self.without_gradient = [parameter for parameter, gradient in pairs if gradient is None]
+            had = {id(parameter) for parameter, gradient in pairs if gradient is not None}
+            self.without_gradient = [parameter for parameter in self.without_gradient if id(parameter) not in had]
         for tensor in tree_leaves(tensors):
             number = self.see(tensor) if isinstance(tensor, Tensor) else None
             if number is not None:

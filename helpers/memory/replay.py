@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from helpers.memory.allocator import Allocator, Usage
+from helpers.memory.allocator import Allocator, OutOfMemory, Usage
 from helpers.memory.gpus import borrows, keeps_workspaces, kept_by
 from helpers.memory.records import Category, Moment, Observation
 
@@ -20,12 +20,16 @@ def replay(seen: Observation, workspace: int, torch_version: str, capacity: int 
     program = Program(seen, Allocator(capacity), workspace, torch_version)
     state = [number for number in seen.began_with if seen.labels.get(number) is Category.OPTIMIZER_STATE]
     program.begin([number for number in seen.began_with if number not in set(state)])
-    program.step(makes=state)
-    for _ in range(STEPS - 1):
-        reserved = program.allocator.peak.reserved
-        program.step()
-        if program.allocator.peak.reserved == reserved:
-            break
+    try:
+        program.step(makes=state)
+        for _ in range(STEPS - 1):
+            reserved = program.allocator.peak.reserved
+            program.step()
+            if program.allocator.peak.reserved == reserved:
+                break
+    except OutOfMemory as full:
+        full.at = program.at
+        raise
     return program.allocator.peak
 
 
@@ -40,6 +44,7 @@ class Program:
     keys: dict[int, tuple[int, int]] = field(default_factory=dict)  # under which a storage is known to the allocator
     steps: int = 0
     kept: set[tuple[bool, str]] = field(default_factory=set)  # workspaces that a thread has for good
+    at: Moment | None = None  # what runs now
 
     def begin(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -51,6 +56,7 @@ class Program:
         self.allocator.reset_peak()
         begun = set(self.keys)
         for moment in self.seen.moments:
+            self.at = moment
             now = makes if moment.phase == "step" else ()
             self._moment(moment, now)
             if now:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as run_again_in_backward
 
 from helpers.memory.gpus import GPUS, Gpu
+from helpers.memory.in_backward import InBackward
 from helpers.memory.records import Category
 from helpers.memory.refusals import refuse_what_has_no_trace
 from helpers.memory.torch_private import SteadyScaler, tree_leaves, tree_map_only
@@ -38,16 +39,19 @@ class Loop:
     set_to_none: False for ``zero_grad(set_to_none=False)``: the gradients stay and are filled with zeros.
     holds_batch, holds_output: whether a name of the loop holds the batch, and what the model returned, to the end of
     the step. False where they are names inside a function that returns the loss.
+    step_in_backward: True for an optimizer for each parameter, which steps in a hook
+    (``register_post_accumulate_grad_hook``) as soon as backward has made the gradient, and lets the gradient go.
     """
 
     zero_grad: str = "after step"
     set_to_none: bool = True
     holds_batch: bool = True
     holds_output: bool = True
+    step_in_backward: bool = False
 
     def __post_init__(self) -> None:
         one_of("zero_grad", self.zero_grad, ZERO_GRAD)
-        for name in ("set_to_none", "holds_batch", "holds_output"):
+        for name in ("set_to_none", "holds_batch", "holds_output", "step_in_backward"):
             true_or_false(name, getattr(self, name))
 
 
@@ -80,6 +84,12 @@ class Settings:
             given = shown(self.torch_version)
             raise Problem(f'torch_version is {given}; give that of the GPU machine, as in torch_version="2.11".')
         instance_of("loop", self.loop, Loop, 'Loop(zero_grad="before forward")')
+        if self.loop.step_in_backward and (self.accumulate > 1 or self.precision == "fp16"):
+            other = f"accumulate={self.accumulate}" if self.accumulate > 1 else 'precision="fp16"'
+            raise Problem(
+                f"the loop has step_in_backward=True and there is {other}; allowed is one of them. A gradient that goes "
+                "at once cannot be added to, nor be looked at by a GradScaler."
+            )
         true_or_false("inference", self.inference)
         names = self.checkpoint if isinstance(self.checkpoint, list | tuple) else ()
         if not (isinstance(self.checkpoint, bool | list | tuple) and all(isinstance(name, str) for name in names)):
@@ -246,7 +256,7 @@ class Listener:
         """The step is over, and its names are gone."""
 
 
-def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
+def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | InBackward | None:
     """Set the model up for the plan: activation checkpointing, eval mode for inference. Returns the optimizer."""
     _recompute(model, plan.checkpoint)
     if plan.inference:
@@ -257,14 +267,20 @@ def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
             "no parameter of the model asks for a gradient, so there is no training step; "
             "give a model with parameters that learn, or inference=True."
         )
+    if plan.loop.step_in_backward:
+        return InBackward({p: _optimizer(plan, [p]) for p in model.parameters() if p.requires_grad})
+    return _optimizer(plan, list(model.parameters()))
+
+
+def _optimizer(plan: Plan, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     make = plan.optimizer if callable(plan.optimizer) else OPTIMIZERS[plan.optimizer]
-    optimizer = make(model.parameters())
+    optimizer = make(iter(parameters))
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise Problem(
             f"the function given as optimizer returned {type(optimizer).__name__}; it must return an optimizer, "
             "for example lambda parameters: torch.optim.SGD(parameters, lr=0.1)."
         )
-    known = {id(parameter) for parameter in model.parameters()}
+    known = {id(parameter) for parameter in parameters}
     if any(id(parameter) not in known for group in optimizer.param_groups for parameter in group["params"]):
         raise Problem(
             "the function given as optimizer must use the parameters that it gets, not the model's own: "
@@ -273,7 +289,7 @@ def prepare(model: nn.Module, plan: Plan) -> torch.optim.Optimizer | None:
     return optimizer
 
 
-def first_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[object]:
+def first_state(model: nn.Module, optimizer: torch.optim.Optimizer | InBackward) -> list[object]:
     """Let the optimizer make what it keeps, as its first step() does, without a forward or backward pass."""
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -283,7 +299,7 @@ def first_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[obje
     return [list(state.values()) for state in optimizer.state.values()]
 
 
-def forget(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+def forget(optimizer: torch.optim.Optimizer | InBackward, parameters: list[nn.Parameter]) -> None:
     """Drop what the optimizer keeps for parameters that get no gradient: in training it would never make it."""
     for parameter in parameters:
         optimizer.state.pop(parameter, None)
@@ -292,7 +308,7 @@ def forget(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> 
 def train(
     model: nn.Module,
     plan: Plan,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | InBackward,
     scaler: SteadyScaler | None,
     device: str,
     listener: Listener,
@@ -307,6 +323,9 @@ def train(
             optimizer.zero_grad(set_to_none=plan.loop.set_to_none)
             listener.gradients_gone()
 
+    def gradients_come() -> None:
+        listener.made(Category.GRADIENTS, [parameter.grad for parameter in model.parameters()])
+
     for micro_batch in range(plan.accumulate):
         held = loss = None  # the old micro-batch goes before the new one is made
         listener.phase_begins("forward")
@@ -319,8 +338,9 @@ def train(
         listener.phase_begins("backward")
         if plan.accumulate > 1:
             loss = loss / plan.accumulate
-        (loss if scaler is None else scaler.scale(loss)).backward()
-        listener.made(Category.GRADIENTS, [parameter.grad for parameter in model.parameters()])
+        with optimizer.listening(gradients_come) if plan.loop.step_in_backward else nullcontext():
+            (loss if scaler is None else scaler.scale(loss)).backward()
+        gradients_come()
     listener.phase_begins("step")
     if scaler is None:
         optimizer.step()
