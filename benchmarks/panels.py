@@ -64,6 +64,8 @@ widgets.VBox([slider, words])""",
     Candidate("shape flow", "panels.ShapeFlowPanel(batch_size=1)"),
     Candidate("memory bar", "panels.MemoryBar(batch_size=1)"),
     Candidate("step timeline", "panels.StepTimeline(batch_size=1, width=128)"),  # a width of its own: nothing cached
+    Candidate("accumulation", "panels.AccumulatePanel(micro_batch=1)"),
+    Candidate("will it fit", "panels.WillItFitPanel(model='wide MLP')", control="select"),
     Candidate(
         "interact",
         """import matplotlib.pyplot as plt

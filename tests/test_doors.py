@@ -21,7 +21,7 @@ from tools import out_of_memory
 from torch import nn
 
 import helpers
-from helpers import data, memory, models, originals, panels
+from helpers import accumulate, data, memory, models, originals, panels
 from helpers.problems import Problem
 
 if not hasattr(signal, "setitimer"):
@@ -208,6 +208,11 @@ VALID = {
     "memory.watch": dict,
     "step_memory.step_memory": lambda: {"model": "digits MLP", "batch_size": 8},
     "step_memory.is_slow": lambda: {"model": "digits MLP"},
+    "memory.max_batch_of": lambda: {"at": every_batch(), "capacity": 2**25},
+    "accumulate.accumulate": dict,
+    "will_it_fit.will_it_fit": lambda: {"gpu": "T4", "model": "digits MLP"},
+    "will_it_fit.is_slow": lambda: {"gpu": "T4", "model": "digits MLP"},
+    "will_it_fit.network": lambda: {"model": "digits MLP"},
     "figures.tiles": lambda: {"images": pixels(), "columns": 2, "rows": 1},
     "figures.tile_grid": lambda: {"batch_size": 8},
     "figures.image_row": lambda: {"images": pixels(), "titles": ("a", "b"), "sentence": "Two."},
@@ -238,6 +243,8 @@ VALID = {
     "figures.step_timeline": lambda: {"trace": traced()},
     "figures.kept_picture": lambda: {"trace": traced()},
     "figures.strips_picture": lambda: {"trace": traced(), "names": ["parameters"]},
+    "figures.levers_picture": lambda: {"steps": {"now": traced(), "bf16": traced()}, "sentence": "Two."},
+    "figures.accumulate_picture": lambda: {"accumulated": accumulate.accumulate()},
 } | {f"panels.{name}{part}": dict for name in PANELS for part in ("", ".set")}
 #: What the authors of the course write, not a learner: the texts and bounds of guards, and the recipe of all panels.
 OURS = set(["name", "low", "high", "allowed", "kind", "example", "wanted", "counts", "what", "axes", "dtype", "most"])

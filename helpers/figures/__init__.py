@@ -5,6 +5,7 @@ the shapes of a drawing (see `shapes`), which `svg` draws for a live panel and `
 `charts` and `spread` draw in Matplotlib's axes.
 """
 
+from helpers.figures.accumulate import accumulate_picture
 from helpers.figures.bars import bars
 from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Picture
 from helpers.figures.blocks import block_picture, layers_picture, norm_picture
@@ -21,3 +22,4 @@ from helpers.figures.shown import imshow_row, order_picture
 from helpers.figures.spread import spread
 from helpers.figures.step_memory import memory_bar, step_timeline
 from helpers.figures.strips import strips_picture
+from helpers.figures.will_it_fit import levers_picture

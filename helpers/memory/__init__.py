@@ -12,10 +12,11 @@ kernels, corrected where CUDA's leave other bytes; what cuDNN borrows inside one
 context.
 
 To read it: `records`, `ledger`, `layers`, `step`, `observer` (the ledger that listens to a step), `tracer`, `report`;
-then `allocator`, `replay`, `any_batch`, `limits`, `simulated`, `measure`. `gpus` has the table of GPUs, `as_cuda` what CUDA does
-otherwise, `attention` the kernel it takes, `inner` what kernels borrow, `kernels` what real kernels do otherwise than
-fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may draw, `in_backward` an optimizer that steps there, `refusals` what cannot be
-traced, `torch_private` every private name of PyTorch.
+then `allocator`, `replay`, `any_batch`, `limits`, `simulated`, `measure`. `gpus` has the table of GPUs, `as_cuda` what
+CUDA does otherwise, `attention` the kernel it takes, `inner` what kernels borrow, `kernels` what real kernels do
+otherwise than fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may draw,
+`in_backward` an optimizer that steps there, `refusals` what cannot be traced, `torch_private` every private name of
+PyTorch.
 
 PyTorch's own `MemTracker` counts the same total to the byte, but labels while the step runs: what step() borrows counts
 as optimizer state, a gradient as temporary until it is put away. It has no timeline, and knows neither CUDA's kernels
@@ -25,7 +26,7 @@ nor its rounding and workspaces.
 from helpers.memory.any_batch import any_batch
 from helpers.memory.gpus import GPUS, Gpu
 from helpers.memory.ledger import Ledger as watch
-from helpers.memory.limits import MaxBatch, crossover, crossover_of, max_batch
+from helpers.memory.limits import MaxBatch, crossover, crossover_of, max_batch, max_batch_of
 from helpers.memory.measure import measure
 from helpers.memory.records import CATEGORIES, Correction, Event, Saved, Trace
 from helpers.memory.simulated import SimulatedGpu, SimulatedOutOfMemoryError

@@ -12,7 +12,7 @@ from helpers.memory.gpus import GPUS, MOST_CAPACITY
 from helpers.memory.records import Category, Trace
 from helpers.memory.step import MOST_MICRO_BATCHES, checked, takes_settings
 from helpers.memory.tracer import trace
-from helpers.problems import Problem, one_of, said, whole_number
+from helpers.problems import Problem, instance_of, one_of, said, whole_number
 from helpers.units import readable
 
 _MOST = 2**31
@@ -83,15 +83,7 @@ def max_batch(
     def surely(micro: int) -> Trace:
         return trace(model, sample_shape, micro * every, **settings)
 
-    formula = 128  # samples in one micro-batch, to begin with
-    for _ in range(2):  # first roughly, then with two batch sizes near the answer, as the slope may change on the way
-        low = max(formula // 2, 2)
-        high = max(formula, low + 64)  # far enough apart that rounding to 512 bytes does not hide the slope
-        slope = (_outside_step(at(high)) - _outside_step(at(low))) / (high - low)
-        if slope <= 0:
-            raise Problem("the model's memory does not grow with the batch, so no batch is the largest.")
-        fixed = round(_outside_step(at(low)) - slope * low)
-        formula = max(int((capacity - fixed) // slope), 0)
+    formula, fixed, slope = _straight_line(at, capacity)
     near = _largest(lambda micro: at(micro).fits(capacity), start=max(formula, 1))
     exact = _largest(lambda micro: surely(micro).fits(capacity), start=max(near, 1))
     return MaxBatch(
@@ -103,6 +95,48 @@ def max_batch(
         surely(exact) if exact else None,
         surely(exact + 1),
     )
+
+
+def max_batch_of(at: Callable[[int], Trace], capacity: int, every: int = 1) -> int:
+    """The largest batch size that fits, where the traces are at hand; 0 if there is none. See `max_batch`.
+
+    at: what `any_batch` gives; every: its accumulate.
+    """
+    capacity = whole_number("capacity", capacity, 1, MOST_CAPACITY)
+    micro_batch = _by_micro_batch(at, every)
+    start = max(_straight_line(micro_batch, capacity)[0], 1)
+    return _largest(lambda micro: micro_batch(micro).fits(capacity), start) * every
+
+
+def _straight_line(at: Callable[[int], Trace], capacity: int) -> tuple[int, int, float]:
+    """Where the line through two peaks, step() left out, reaches the capacity; its value at 0, and its slope."""
+    formula = 128  # samples in one micro-batch, to begin with
+    for _ in range(2):  # first roughly, then with two batch sizes near the answer, as the slope may change on the way
+        low = max(formula // 2, 2)
+        high = max(formula, low + 64)  # far enough apart that rounding to 512 bytes does not hide the slope
+        slope = (_outside_step(at(high)) - _outside_step(at(low))) / (high - low)
+        if slope <= 0:
+            raise Problem("the model's memory does not grow with the batch, so no batch is the largest.")
+        fixed = round(_outside_step(at(low)) - slope * low)
+        formula = max(int((capacity - fixed) // slope), 0)
+    return formula, fixed, slope
+
+
+def _by_micro_batch(at: object, every: object) -> Callable[[int], Trace]:
+    """The traces by the size of a micro-batch; what does not give any is refused."""
+    if not isinstance(at, FunctionType):
+        raise Problem(f"at is a {type(at).__name__}; give the function that any_batch(model, sample_shape) gives.")
+    every = whole_number("every", every, 1, MOST_MICRO_BATCHES)
+
+    def traced(micro: int) -> Trace:
+        try:
+            return instance_of("what at gives", at(micro * every), Trace, "any_batch(model, sample_shape)")
+        except Problem:
+            raise
+        except Exception as error:
+            raise Problem(f"at gives no trace of B = {micro * every:,}: {said(error)}") from error
+
+    return traced
 
 
 @takes_settings
@@ -118,18 +152,10 @@ def crossover(model: nn.Module, sample_shape: Sequence[int] | None = None, **set
 
 def crossover_of(at: Callable[[int], Trace], every: int = 1) -> int:
     """The crossover where the traces are at hand. at: what `any_batch` gives; every: its accumulate."""
-
-    if not isinstance(at, FunctionType):
-        raise Problem(f"at is a {type(at).__name__}; give the function that any_batch(model, sample_shape) gives.")
-    every = whole_number("every", every, 1, MOST_MICRO_BATCHES)
+    traced = _by_micro_batch(at, every)
 
     def below(micro: int) -> bool:
-        try:
-            most = at(micro * every).most
-        except Problem:
-            raise
-        except Exception as error:
-            raise Problem(f"at gives no trace of B = {micro * every:,}: {said(error)}") from error
+        most = traced(micro).most
         fixed = sum(most[name] for name in FIXED)
         return most[Category.BATCH] + most[Category.ACTIVATIONS] < fixed
 

@@ -32,8 +32,8 @@ def refuse_what_has_no_trace(model: object) -> None:
             )
         if any(map(steps_in_backward, module.parameters(False))):
             raise Problem(
-                f"{layer} has hooks on its parameters (register_post_accumulate_grad_hook), which a copy has not. For an "
-                "optimizer that steps during backward give the model without them, and "
+                f"{layer} has hooks on its parameters (register_post_accumulate_grad_hook), which a copy has not. For "
+                "an optimizer that steps during backward give the model without them, and "
                 f"loop=Loop(step_in_backward=True); or {MEASURE}."
             )
         if getattr(module, "sparse", False) is True:

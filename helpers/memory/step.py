@@ -87,8 +87,8 @@ class Settings:
         if self.loop.step_in_backward and (self.accumulate > 1 or self.precision == "fp16"):
             other = f"accumulate={self.accumulate}" if self.accumulate > 1 else 'precision="fp16"'
             raise Problem(
-                f"the loop has step_in_backward=True and there is {other}; allowed is one of them. A gradient that goes "
-                "at once cannot be added to, nor be looked at by a GradScaler."
+                f"the loop has step_in_backward=True and there is {other}; allowed is one of them. A gradient that "
+                "goes at once cannot be added to, nor be looked at by a GradScaler."
             )
         true_or_false("inference", self.inference)
         names = self.checkpoint if isinstance(self.checkpoint, list | tuple) else ()

@@ -59,7 +59,7 @@ def trace(
     accumulate: micro-batches of batch_size / accumulate samples for one step(), at most 1024.
     checkpoint: True runs every block (a part of an nn.Sequential or nn.ModuleList with several layers) again in
     backward instead of keeping what is inside; or the names of the modules.
-    loop: a `Loop` says where ``zero_grad()`` stands, what the names of the loop hold, and whether step() is in backward.
+    loop: a `Loop` says where ``zero_grad()`` stands, what the names of the loop hold, whether step() is in backward.
     gpu: a name from `GPUS`, or a `Gpu` by hand: its attention kernels, and the cuBLAS workspace. None takes those of an
     A100 and no workspace.
     torch_version: the PyTorch on the GPU machine, as in "2.11"; this one if not given. It decides about the workspace.

@@ -1,7 +1,9 @@
 """Panels: ipywidgets around the floors below. See `helpers.panels.core.Panel` for the recipe that all follow."""
 
+from helpers.panels.accumulate import AccumulatePanel
 from helpers.panels.batch import BatchPanel
 from helpers.panels.core import Panel, choice, doublings, number
 from helpers.panels.layout import LayoutLab, StrideWalk
 from helpers.panels.shape_flow import ShapeFlowPanel
 from helpers.panels.step_memory import MemoryBar, StepTimeline
+from helpers.panels.will_it_fit import WillItFitPanel

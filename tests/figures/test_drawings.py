@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from tools import legible, of, out_of_memory, problem, words
 
 from helpers import data, figures, models
+from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
+from helpers.figures import accumulate as accumulations
 from helpers.figures import (
     batch,
     blocks,
@@ -31,12 +33,14 @@ from helpers.figures import (
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import step_memory as steps
+from helpers.figures import will_it_fit as fits
 from helpers.figures.bars import draw as draw_bars
 from helpers.layout import OPERATIONS, layout, walk
 from helpers.memory import CATEGORIES, GPUS, trace
 from helpers.shape_flow import shape_flow
 from helpers.step_memory import StepMemory, step_memory
 from helpers.units import readable
+from helpers.will_it_fit import WillItFit, will_it_fit
 
 DIGITS, COLOURS = data.digits().images, data.colours().images
 PHOTO = torch.arange(3 * 75 * 64).view(3, 75, 64).to(torch.uint8)
@@ -143,6 +147,25 @@ DRAWINGS = {
     "largest timeline": lambda: steps.draw_timeline(step_memory("ResNet-18", 8192)),
     "timeline of CNN": lambda: steps.draw_timeline(step_memory("colours CNN", 8192, 1024, 4, "momentum", "bf16")),
     "timeline with workspace": lambda: steps.draw_timeline(with_workspace()),
+    "accumulated": lambda: accumulations.draw(accumulate(16)),
+    "whole batch": lambda: accumulations.draw(accumulate(64)),
+    "one by one": lambda: accumulations.draw(accumulate(1, "weighted by its size")),
+    "wrong twice": lambda: accumulations.draw(accumulate(33, "as it is", "with BatchNorm")),
+    "it fits": lambda: fits.draw(will_it_fit("RTX 3070", "wide MLP")),
+    "all levers are on": lambda: fits.draw(will_it_fit("H200", "digits MLP", "sgd", "bf16", 8, "on")),
+    "nothing fits": lambda: fits.draw(
+        WillItFit(
+            "RTX 3070",
+            "mine",
+            ("adam", "fp32"),
+            1,
+            0,
+            trace(torch.nn.Linear(2**15, 2**15), (2**15,), 2),
+            dict.fromkeys("abc", 5),
+        )
+    ),
+    "levers": lambda: fits.draw_levers({f"{n:x>22}": with_workspace().trace for n in range(12)}, "Twelve."),
+    "two levers": lambda: fits.draw_levers(dict.fromkeys("ab", trace(models.mlp(), (1, 28, 28), 2)), "Two."),
     "kept": lambda: kept.draw(many_rows().trace, "tensor"),
     "kept by one layer": lambda: kept.draw(trace(torch.nn.Linear(3, 2), (3,), batch_size=1), "tensor"),
     "kept by kinds": lambda: kept.draw(step_memory("ResNet-18", 8192).trace, "layer"),
@@ -400,7 +423,7 @@ def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
 RECORDS = (
     figures.memory_bar, figures.step_timeline, figures.kept_picture, figures.speed_up, figures.broadcast_picture,
     figures.unroll_picture, figures.features_picture, figures.block_picture, figures.norm_picture, figures.memory_row,
-    figures.out_of_memory,
+    figures.out_of_memory, figures.accumulate_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -350,6 +350,21 @@ GALLERY = {
     "walk": ("panels.StrideWalk()", {"w (column)": (4, 2), "n (image)": (1,), "Format": ("channels_last",)}),
     "bar": ("panels.MemoryBar()", STEPS),
     "timeline": ("panels.StepTimeline()", STEPS),
+    "accumulation": (
+        "panels.AccumulatePanel()",
+        {"Micro-batch": (24, 64), "Each loss": ("as it is",), "Network": ("with BatchNorm",)},
+    ),
+    "fit": (
+        "panels.WillItFitPanel(model='wide MLP')",
+        {
+            "GPU": ("H200",),
+            "Optimizer": ("sgd",),
+            "Precision": ("bf16",),
+            "Micro-batches": (8,),
+            "Model": ("digits MLP", "ResNet-18"),
+            "Checkpointing": ("on",),
+        },
+    ),
 }
 
 

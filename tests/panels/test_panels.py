@@ -12,7 +12,7 @@ import tools
 import torch
 from PIL import Image
 
-from helpers import figures, layout, panels, step_memory
+from helpers import figures, layout, panels, step_memory, will_it_fit
 from helpers.figures import shapes
 from helpers.panels.core import LARGEST_B
 from helpers.problems import Problem
@@ -330,6 +330,56 @@ def test_a_slider_with_stops_follows_its_box_and_moves_it_only_by_hand():
     assert len(panels.doublings(1, 8192)) == 288
 
 
+# --------------------------------------------------------------------------------------------------------- lesson 09
+
+
+def test_each_mistake_of_accumulation_is_a_switch():
+    panel = panels.AccumulatePanel()
+    assert "Equal: " in panel.text and "✓ equal" in words(panel)[-1]
+    for values, why in (
+        ({"scale": "as it is"}, "divide or weight them"),
+        ({"micro_batch": 24}, "weight each by its size"),
+        ({"network": "with BatchNorm"}, "BatchNorm takes mean and spread"),
+    ):
+        start = {"micro_batch": 16, "scale": "divided by k", "network": "without BatchNorm"}
+        panel.set(**start | values)
+        assert "Not equal: " in panel.text and why in panel.text and "✗ not equal" in words(panel)[-1]
+    panel.set(micro_batch=24, scale="weighted by its size", network="without BatchNorm")
+    assert "Equal: " in panel.text and {"24", "16"} < set(words(panel))
+
+
+def test_one_image_under_batch_norm_is_said_in_the_panel():
+    panel = panels.AccumulatePanel(network="with BatchNorm")
+    panel.set(micro_batch=9)
+    assert "has one image" in panel.text and 'role="alert"' in panel._words.value
+
+
+def test_will_it_fit_shows_the_record_of_its_settings():
+    panel = panels.WillItFitPanel(model="digits MLP")
+    values = {"gpu": "T4", "model": "wide MLP", "optimizer": "adam fused", "precision": "bf16"}
+    values |= {"micro_batches": 4, "checkpoint": "off"}
+    panel.set(**values)
+    assert panel.values == values and panel.record == will_it_fit.will_it_fit(**values)
+    assert f"largest batch: B = {panel.record.largest:,}, 4 micro-batches of" in words(panel)[1]
+    assert "plain SGD" in words(panel) and "bf16" not in words(panel)
+
+
+def test_what_was_not_seen_yet_of_resnet_waits_for_quiet():
+    panel = panels.WillItFitPanel(model="digits MLP")
+    assert panel.wait(**panel.values | {"gpu": "H200"}) == 0
+    assert panel.wait(**panel.values | {"model": "ResNet-18", "micro_batches": 7, "precision": "fp16"}) > 0
+
+
+@pytest.mark.parametrize("kind", [panels.AccumulatePanel, panels.WillItFitPanel])
+@pytest.mark.parametrize("values", [{"micro_batch": 0}, {"micro_batches": 9}, {"scale": "x"}, {"gpu": "GTX"}])
+def test_the_panels_of_lesson_09_refuse(kind, values):
+    panel = kind() if kind is panels.AccumulatePanel else kind(model="digits MLP")
+    before = panel.values, panel.text
+    with pytest.raises(Problem, match="allowed is"):
+        panel.set(**values)
+    assert (panel.values, panel.text) == before
+
+
 # ---------------------------------------------------------------------------------------------------- all of them
 
 PANELS = {kind.__name__: kind for kind in vars(panels).values() if isinstance(kind, type) and kind is not panels.Panel}
@@ -388,7 +438,7 @@ def test_the_largest_batch_has_one_place():
         assert kind()._controls["batch_size"].value.max == step_memory.LARGEST_B == 8192
 
 
-@pytest.mark.parametrize("name", ["batch", "layout", "shape_flow", "step_memory"])
+@pytest.mark.parametrize("name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit"])
 def test_each_topic_has_one_name_on_all_floors(name):
     for floor in ("helpers", "helpers.figures", "helpers.panels"):
         assert import_module(f"{floor}.{name}")
