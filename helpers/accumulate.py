@@ -39,9 +39,9 @@ class Accumulated:
         """Why the two differ, in words."""
         found = []
         if self.scale == "as it is" and len(self.sizes) > 1:
-            found.append("the losses are means of parts: divide or weight them")
+            found.append("each loss is a mean: divide or weight it")
         if self.scale == "divided by k" and len(set(self.sizes)) > 1:
-            found.append("the micro-batches differ in size: weight each by its size")
+            found.append("uneven micro-batches must be weighted")
         if self.network == "with BatchNorm" and len(self.sizes) > 1:
             found.append("BatchNorm takes mean and spread of each micro-batch")
         return found

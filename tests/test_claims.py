@@ -15,6 +15,7 @@ from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
 from helpers import data, memory, models, training
+from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.folders import ROOT
 
@@ -704,3 +705,105 @@ def test_B15_batch_optimizer_and_network_move_the_peak():
     assert {phase(mlp, b, "sgd") for b in (1, 64, 4096)} == {"backward"}
     assert {phase(mlp, b, lambda p: torch.optim.Adam(p, fused=True)) for b in (1, 64)} == {"backward"}
     assert {phase(models.cnn(), b) for b in (1, 64)} == {"backward"}  # a network with few parameters
+
+
+# lesson 09
+
+PHOTO, DIGIT = (3, 224, 224), (1, 28, 28)
+CARD = memory.SimulatedGpu("RTX 3070")
+ON_A_GPU = ROOT / "benchmarks" / "results"
+
+
+def straight_line(at, low, high, room):
+    """The largest batch by the line through the peaks of two batch sizes."""
+    slope = (at(high).peak - at(low).peak) / (high - low)
+    return int((room - at(low).peak + slope * low) // slope)
+
+
+def test_B16_the_line_is_close_where_backward_has_the_peak_and_the_simulated_card_decides():
+    at, found = (
+        memory.any_batch(resnet18(), PHOTO, gpu=CARD.name),
+        memory.max_batch(resnet18(), CARD.room, PHOTO, gpu=CARD.name),
+    )
+    assert (found.exact, straight_line(at, 64, 128, CARD.room)) == (337, 343)
+    assert CARD.step(resnet18(), PHOTO, 337).peak_phase == "backward"
+    for b in (338, 512):
+        with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory. Tried to allocate"):
+            CARD.step(resnet18(), PHOTO, b)
+
+
+def test_B16_below_the_kink_step_has_the_peak_and_a_smaller_batch_saves_nothing():
+    wide = models.deep_mlp(DIGIT, 4096, 3)
+    at, found = memory.any_batch(wide, DIGIT), memory.max_batch(wide, 700 * 2**20, DIGIT)
+    assert (found.exact, found.formula) == (0, 3260) and found.too_large.peak_phase == "step"
+    assert at(1).peak > 0.99 * at(2048).peak > 700 * 2**20
+    assert at(4096).peak_phase == "backward" and at(3072).peak_phase == "step"
+    memory_of_sgd = memory.max_batch(wide, 700 * 2**20, DIGIT, optimizer="sgd")
+    assert memory_of_sgd.exact > 2048  # what helps is another optimizer
+
+
+def test_B16_on_an_h100_the_line_says_2_to_22_percent_too_many():
+    rows = list(csv.DictReader((ON_A_GPU / "gpu-nvidia-h100-80gb-hbm3-limit.csv").open(encoding="utf-8")))
+    off = [int(row["straight line"]) / int(row["measured batch"]) - 1 for row in rows]
+    assert min(off) > 0.01 and max(off) < 0.22
+    for row in rows:
+        line, searched, measured = (int(row[name]) for name in ("straight line", "predicted batch", "measured batch"))
+        assert abs(searched - measured) < abs(line - measured)
+
+
+@pytest.mark.parametrize(
+    "model, shape, b, mib",
+    [(resnet18(), PHOTO, 32, (743, 461)), (models.deep_mlp(DIGIT, 4096, 3), DIGIT, 512, (294, 311))],
+    ids=["ResNet-18", "wide MLP"],
+)
+def test_B17_autocast_halves_what_products_keep_and_adds_copies_of_weights(model, shape, b, mib):
+    plain, half = (memory.trace(model, shape, b, optimizer="sgd", precision=how) for how in ("fp32", "bf16"))
+    assert (round(plain.peak / 2**20), round(half.peak / 2**20)) == mib
+    for part in ("parameters", "gradients", "optimizer state", "batch"):
+        assert half.most[part] == plain.most[part], part
+    copies = [row for row in half.saved if "copy of weight" in row.tensor]
+    assert copies and {row.dtype for row in copies} == {"bfloat16"}
+    pure = memory.trace(copy.deepcopy(model).bfloat16(), shape, b, optimizer="sgd")
+    assert pure.peak < 0.55 * plain.peak and pure.most["gradients"] < 0.51 * plain.most["gradients"]
+
+
+def test_B17_fp16_needs_a_scaler_and_pure_bf16_loses_small_updates():
+    bf16, fp16 = (memory.trace(resnet18(), PHOTO, 32, precision=how) for how in ("bf16", "fp16"))
+    assert 0 < fp16.peak - bf16.peak <= 2048  # the scaler's numbers
+    assert torch.tensor(1e-8).half() == 0 < torch.tensor(1e-8).bfloat16()
+    assert torch.tensor(1.0).bfloat16() + 0.001 == 1 < torch.tensor(1.0) + 0.001
+
+
+def test_B17_B18_time_on_an_h100_depends_on_network_and_batch():
+    stored = ON_A_GPU / "gpu-nvidia-h100-80gb-hbm3-levers.csv"
+    rows = list(csv.DictReader(stored.open(encoding="utf-8"))) if stored.exists() else []
+    spent = {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in rows if not row["error"]}
+    half, parts = (
+        {key[:2]: spent[key] / spent[*key[:2], "as it is"] for key in spent if key[2] == lever}
+        for lever in ("bf16", "accumulate 4")
+    )
+    if rows:
+        assert half["deep_mlp", "16384"] < 0.15 and half["mlp", "1024"] > 1 and half["resnet18", "128"] > 0.8
+        assert all(ratio > 1 for ratio in parts.values())
+
+
+@pytest.mark.parametrize(
+    "micro_batch, scale, network, error",
+    [
+        (16, "divided by k", "without BatchNorm", 0),
+        (24, "weighted by its size", "without BatchNorm", 0),
+        (16, "as it is", "without BatchNorm", 3),
+        (8, "as it is", "without BatchNorm", 7),
+        (24, "divided by k", "without BatchNorm", 0.18),
+        (16, "divided by k", "with BatchNorm", 0.25),
+    ],
+)
+def test_B18_accumulation_is_the_large_batch_if_weighted_and_without_batch_norm(micro_batch, scale, network, error):
+    found = accumulate(micro_batch, scale, network).error
+    assert found == pytest.approx(error, abs=0.005 if error else 1e-15)
+
+
+def test_B18_memory_falls_nearly_as_one_over_k():
+    cnn = models.cnn((3, 32, 32), 32)
+    peaks = {k: memory.trace(cnn, (3, 32, 32), 512, accumulate=k).peak for k in (1, 2, 4, 8, 16)}
+    assert all(1 / k <= peak / peaks[1] < 1.1 / k for k, peak in peaks.items())

@@ -61,6 +61,7 @@ def _mib(n_bytes: int) -> str:
 
 _SIZE = r"(\d{1,9}(?:\.\d{1,9})?) (bytes|KiB|MiB|GiB)"
 _UNITS = {"bytes": 1, "KiB": 1024, "MiB": MIB, "GiB": GIB}
+_ROUNDED = 0.0151  #: GiB that three sizes with two decimals can be off together
 _TEXTS = {  # a number of the text, by the words around it: since PyTorch 2.1 (which wrote "capacty"), and before
     "tried": ("Tried to allocate …",),
     "capacity": ("total capacity of …", "total capacty of …", "… total capacity"),
@@ -88,7 +89,8 @@ def draw_out_of_memory(text: str) -> Drawing:
     size, words = _numbers(text)
     if "process" in size:
         rest = max(size["process"] - size["allocated"] - size["unallocated"], 0)
-        others = max(size["capacity"] - size["free"] - size["process"], 0)
+        others = size["capacity"] - size["free"] - size["process"]
+        others = others if others > _ROUNDED * GIB else 0
         name, own = "context", f"the rest of the {words['process']} of this process"
     else:
         rest = max(size["capacity"] - sum(size[part] for part in ("allocated", "unallocated", "free")), 0)

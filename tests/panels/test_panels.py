@@ -337,8 +337,8 @@ def test_each_mistake_of_accumulation_is_a_switch():
     panel = panels.AccumulatePanel()
     assert "Equal: " in panel.text and "✓ equal" in words(panel)[-1]
     for values, why in (
-        ({"scale": "as it is"}, "divide or weight them"),
-        ({"micro_batch": 24}, "weight each by its size"),
+        ({"scale": "as it is"}, "divide or weight it"),
+        ({"micro_batch": 24}, "must be weighted"),
         ({"network": "with BatchNorm"}, "BatchNorm takes mean and spread"),
     ):
         start = {"micro_batch": 16, "scale": "divided by k", "network": "without BatchNorm"}
