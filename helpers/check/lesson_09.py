@@ -1,4 +1,4 @@
-"""The checks of lesson 09: the largest batch by hand, bytes under mixed precision, micro-batches."""
+"""The checks of lesson 09: the largest batch by a line, bytes under mixed precision, a batch in parts."""
 
 import copy
 
@@ -190,35 +190,3 @@ def _takes_parts(tried: Tried) -> str | None:
 def gradient_in_parts(model, images, labels, size):
     """A model, a batch and a size in; .grad filled as by the whole batch, in micro-batches; the last weight's out."""
     return _added_up(lambda part, total, parts: part / total)(model, images, labels, size)
-
-
-def _divisors(batch_size):
-    return [k for k in range(1, batch_size + 1) if batch_size % k == 0]
-
-
-@exercise(
-    cases=[(64, 16), (64, 20), (60, 16), (96, 20), (100, 30), (97, 10), (12, 100), (1024, 338)],
-    praise="as few as possible, all of one size.",
-    slips={
-        "so many micro-batches are not of equal size: k must divide the batch size.": lambda batch_size, largest: (
-            -(-batch_size // largest)
-        ),
-        "with so few, a micro-batch is larger than what fits.": [
-            lambda batch_size, largest: max(batch_size // largest, 1),
-            lambda batch_size, largest: max([k for k in _divisors(batch_size) if k <= max(batch_size // largest, 1)]),
-        ],
-        "that is the size of a micro-batch. The task asks for how many there are.": [
-            lambda batch_size, largest: max(d for d in _divisors(batch_size) if d <= largest),
-            lambda batch_size, largest: min(batch_size, largest),
-        ],
-        "one image each always fits, and takes longest. Look for the smallest k that fits.": lambda batch_size, _: (
-            batch_size
-        ),
-        "a power of 2 need not divide the batch size.": lambda batch_size, largest: (
-            1 << (-(-batch_size // largest) - 1).bit_length()
-        ),
-    },
-)
-def micro_batches(batch_size, largest):
-    """A batch size and the largest that fits in; the smallest number of equal micro-batches that fit out."""
-    return next(k for k in _divisors(batch_size) if batch_size // k <= largest)

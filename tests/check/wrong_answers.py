@@ -158,6 +158,15 @@ def all_at_once(model, batches):
         return F.cross_entropy(model(images), labels).item()
 
 
+def in_parts(model, images, labels, size, at_once=False, frozen=False):
+    if frozen:
+        model[0].requires_grad_(False)
+    parts = zip(images.split(size), labels.split(size), strict=True)
+    losses = [F.cross_entropy(model(x), y) * len(y) / len(images) for x, y in parts]
+    (F.cross_entropy(model(images), labels) if at_once else sum(losses)).backward()
+    return model[-1].weight.grad
+
+
 WRONG = {
     "photo_bytes": {"-5 is not it": -5},
     "to_mib": {
@@ -379,6 +388,17 @@ WRONG = {
         "got 1 number, expected 2": 256,
         "missing is still empty": (256, ...),
         "context, missing is still empty": (..., None),
+    },
+    "largest_batch": {
+        "Divide by the difference of the two batch sizes": lambda capacity, first, second: capacity / (first[0] * 0),
+        "stopped": lambda capacity, first, second: capacity[0],
+    },
+    "fixed_under": {"The names are": lambda parameters, how: {"FP32": 16}[how] * parameters},
+    "gradient_in_parts": {
+        "the gradient is right, but the peak is": in_parts,  # all graphs live until one backward()
+        "with micro-batches": lambda *given: in_parts(*given, at_once=True),
+        "some parameters have none": lambda *given: in_parts(*given, frozen=True),
+        "leave torch.no_grad() out": torch.no_grad()(in_parts),
     },
     "mean_loss": {
         "holds the graph": mean,
