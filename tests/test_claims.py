@@ -737,6 +737,7 @@ def test_B16_below_the_kink_step_has_the_peak_and_a_smaller_batch_saves_nothing(
     at, found = memory.any_batch(wide, DIGIT), memory.max_batch(wide, 700 * 2**20, DIGIT)
     assert (found.exact, found.formula) == (0, 3260) and found.too_large.peak_phase == "step"
     assert at(1).peak > 0.99 * at(2048).peak > 700 * 2**20
+    assert not any(at(b).fits(700 * 2**20) for b in range(1, 4000))  # brute force
     assert at(4096).peak_phase == "backward" and at(3072).peak_phase == "step"
     memory_of_sgd = memory.max_batch(wide, 700 * 2**20, DIGIT, optimizer="sgd")
     assert memory_of_sgd.exact > 2048  # what helps is another optimizer
