@@ -65,7 +65,7 @@ widgets.VBox([slider, words])""",
     Candidate("memory bar", "panels.MemoryBar(batch_size=1)"),
     Candidate("step timeline", "panels.StepTimeline(batch_size=1, width=128)"),  # a width of its own: nothing cached
     Candidate("accumulation", "panels.AccumulatePanel(micro_batch=1)"),
-    Candidate(  # each GPU was seen once before: the first time takes 50 to 90 ms more, for ResNet-18 it says that it runs
+    Candidate(  # each GPU was seen once before: the first time takes 50 to 90 ms more; of ResNet-18 it waits
         "will it fit",
         """from helpers.memory import GPUS
 fit = panels.WillItFitPanel(model='wide MLP')

@@ -108,9 +108,16 @@ def will_it_fit(
     return _found(*_checked(gpu, model, optimizer, precision, micro_batches, checkpoint))
 
 
-def is_slow(gpu: str, model: str, **how: object) -> bool:
+def is_slow(
+    gpu: str,
+    model: str,
+    optimizer: str = "adam",
+    precision: str = "fp32",
+    micro_batches: int = 1,
+    checkpoint: str = "off",
+) -> bool:
     """Whether `will_it_fit` takes longer than a moment for these settings."""
-    key = _checked(gpu, model, **how)
+    key = _checked(gpu, model, optimizer, precision, micro_batches, checkpoint)
     return model == _SLOW and key not in _known
 
 
@@ -118,13 +125,8 @@ _known: set[tuple] = set()
 
 
 def _checked(
-    gpu: str,
-    model: str,
-    optimizer: str = "adam",
-    precision: str = "fp32",
-    micro_batches: int = 1,
-    checkpoint: str = "off",
-) -> tuple:
+    gpu: str, model: str, optimizer: str, precision: str, micro_batches: int, checkpoint: str
+) -> tuple[str, str, str, str, int, str]:
     one_of("gpu", gpu, tuple(GPUS))
     one_of("model", model, tuple(SAMPLE_SHAPES))
     one_of("optimizer", optimizer, tuple(OPTIMIZERS))
@@ -176,13 +178,17 @@ def _every_batch(
     return any_batch(network(model), SAMPLE_SHAPES[model], gpu=gpu, checkpoint=checkpoint == "on", **how)
 
 
-@cache
 def network(model: str) -> nn.Module:
     """One of the models in `SAMPLE_SHAPES`, on the device "meta", where tensors have a shape and no bytes.
 
-    The layers of the small ones stand in blocks, from one Linear or convolution to the next, for checkpointing.
+    The layers of the small ones stand in blocks, from one Linear or convolution to the next, for checkpointing. Raises
+    `Problem` for another name.
     """
-    one_of("model", model, tuple(SAMPLE_SHAPES))
+    return _built(one_of("model", model, tuple(SAMPLE_SHAPES)))
+
+
+@cache
+def _built(model: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         if model == "ResNet-18":
             from torchvision.models import resnet18
