@@ -316,7 +316,9 @@ def predict_again(table: Table, gpu: str | Gpu) -> None:
     """The stored rows with the predictions of today's tracer, for the PyTorch that ran on the GPU."""
     families = {family.model: family for family in FAMILIES}
     for row in table.rows:
-        if row["measured requested"]:
+        if "lever" in row:
+            row |= predict_lever(row["model"], int(row["B"]), row["lever"], gpu, row["torch"])
+        elif row["measured requested"]:
             family, setting = families[row["model"]], (row["optimizer"], row["precision"], int(row["accumulate"]))
             row |= predict(Configuration(family, int(row["B"]), *setting), gpu, row["torch"])
             row |= errors(row, row)
@@ -571,7 +573,7 @@ LEVERS: dict[str, dict[str, object]] = {
     "adam loop": {"optimizer": OPTIMIZERS["adam loop"]},
     "adam fused": {"optimizer": OPTIMIZERS["adam fused"]},
     "frozen": {},
-    STEP_IN_BACKWARD: {},
+    STEP_IN_BACKWARD: {"loop": Loop(step_in_backward=True)},
     "zero_grad late": {"loop": Loop(zero_grad="before backward")},
     "no_grad": {"inference": True},
 }
@@ -586,20 +588,17 @@ PULLED = {  # with which batches, on which model
 
 def pull(name: str, batch_size: int, lever: str, gpu: str | Gpu | None) -> dict[str, object]:
     """The row of one lever: its bytes, predicted and measured, and the time of a step."""
-    sample_shape = shape_of(name)
-    model = copy.deepcopy(build(name))
-    model = {"pure bf16": nn.Module.bfloat16, "frozen": with_one_layer}.get(lever, lambda model: model)(model)
+    model, settings = with_lever(name, batch_size, lever)
+    row = predict_lever(name, batch_size, lever, gpu)
     torch.set_float32_matmul_precision("high" if lever == "tf32" else "highest")
     clear()
     left_over = torch.cuda.memory_allocated()
     try:
-        if lever == STEP_IN_BACKWARD:
-            with stepping_in_backward(model, (batch_size, *sample_shape)) as work:
-                row, spent = counted_in(work), seconds(work, at_least=0.3)
+        if lever == STEP_IN_BACKWARD:  # by hand, as a learner writes it
+            with stepping_in_backward(model, (batch_size, *settings["sample_shape"])) as work:
+                row, spent = row | counted_in(work), seconds(work, at_least=0.3)
         else:
-            settings = {"sample_shape": sample_shape, "batch_size": batch_size, **LEVERS[lever]}
-            found, counted = trace(model, **settings, gpu=gpu), measure(model, **settings).allocator
-            row = {f"predicted {kind}": getattr(found, kind) for kind in GOALS} | {"predicted phase": found.peak_phase}
+            counted = measure(model, **settings).allocator
             row |= {f"measured {kind}": counted[kind] for kind in GOALS}
             row["measured phase"] = max((phase for phase in PHASES if phase in counted), key=counted.get)
             clear()
@@ -608,6 +607,21 @@ def pull(name: str, batch_size: int, lever: str, gpu: str | Gpu | None) -> dict[
         torch.set_float32_matmul_precision("highest")
     speed = {"ms/step": round(1000 * spent, 3), "samples/s": round(batch_size / spent, 1)}
     return row | speed | {"left over": left_over}
+
+
+def with_lever(name: str, batch_size: int, lever: str) -> tuple[nn.Module, dict[str, object]]:
+    """A copy of the model, and the settings of its step."""
+    model = copy.deepcopy(build(name))
+    model = {"pure bf16": nn.Module.bfloat16, "frozen": with_one_layer}.get(lever, lambda model: model)(model)
+    return model, {"sample_shape": shape_of(name), "batch_size": batch_size, **LEVERS[lever]}
+
+
+def predict_lever(
+    name: str, batch_size: int, lever: str, gpu: str | Gpu | None, torch_version: str = torch.__version__
+) -> dict[str, object]:
+    model, settings = with_lever(name, batch_size, lever)
+    found = trace(model, **settings, gpu=gpu, torch_version=torch_version)
+    return {f"predicted {kind}": getattr(found, kind) for kind in GOALS} | {"predicted phase": found.peak_phase}
 
 
 def step_of(model: nn.Module, settings: dict[str, object]) -> Callable[[], None]:
@@ -776,10 +790,10 @@ def main() -> int:
     chosen = arguments()
     end = perf_counter() + 60 * chosen.minutes - MARGIN
     if chosen.predict:
-        name = chosen.predict.stem.removeprefix("gpu-")
-        table = tables(chosen.predict.parent, name)["rows"]
+        name, levers, _ = chosen.predict.stem.removeprefix("gpu-").partition("-levers")
+        table = tables(chosen.predict.parent, name)["levers" if levers else "rows"]
         predict_again(table, gpu_named(name.replace("-", " ")))
-        print(summary(table.rows))
+        print(f"{len(table.rows)} rows predicted anew." if levers else summary(table.rows))
         return 0
     if chosen.dry_run:
         files = tables(chosen.results, "dry-run")
