@@ -166,8 +166,12 @@ def _largest(gpu: str, model: str, optimizer: str, precision: str, micro_batches
 
 
 def _like(gpu: str) -> str:
-    """The first GPU with the same workspace: without attention, that is all in which their steps differ."""
-    return next(name for name, other in GPUS.items() if other.workspace == GPUS[gpu].workspace)
+    """The first GPU with the same workspace and sums: without attention, that is all in which their steps differ."""
+
+    def what_counts(name: str) -> tuple[int, int | None, int]:
+        return GPUS[name].workspace, GPUS[name].multiprocessors, GPUS[name].threads
+
+    return next(name for name in GPUS if what_counts(name) == what_counts(gpu))
 
 
 @lru_cache(maxsize=256)

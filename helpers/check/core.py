@@ -251,6 +251,8 @@ def _given(thing: object) -> str:
         return f"list of {len(thing)}"
     if isinstance(thing, nn.Module) and 0 < len(list(thing.children())) <= _MOST_LAYERS:
         return f"model of {', '.join(type(layer).__name__ for layer in thing.children())}"
+    if isinstance(thing, dict) and len(repr(thing)) <= 60:
+        return repr(thing)
     return f"{thing!r:.60}" if isinstance(thing, str | bool | int | float) else kind(thing)
 
 

@@ -1,4 +1,4 @@
-"""The checks of lesson 09: the largest batch by a line, bytes under mixed precision, a batch in parts."""
+"""The checks of lesson 09: the largest batch by a line, a batch in parts, the peak after a lever."""
 
 import copy
 
@@ -16,6 +16,12 @@ def _line(first, second):
     (b, peak), (more, higher) = first, second
     slope = (higher - peak) / (more - b)
     return slope, peak - slope * b
+
+
+def _with_whole_bytes(capacity, first, second):
+    """The line whose slope was rounded down."""
+    (b, peak), slope = first, int(_line(first, second)[0])
+    return max((capacity - (peak - slope * b)) // slope, 0)
 
 
 def _by_line(capacity, first, second):
@@ -46,6 +52,7 @@ def _by_line(capacity, first, second):
             lambda capacity, first, second: max(int((capacity - first[1]) // _line(first, second)[0]), 0),
             lambda capacity, first, second: max(int((capacity - second[1]) // _line(first, second)[0]), 0),
         ],
+        "bytes for a sample need not be whole: divide with /, and round down at the end.": _with_whole_bytes,
         "a batch has whole samples: round down to an int.": lambda *given: (
             (given[0] - _line(*given[1:])[1]) / _line(*given[1:])[0]
         ),
@@ -67,41 +74,48 @@ def largest_batch(capacity, first, second):
     return max(_by_line(capacity, first, second), 0)
 
 
-def _bytes(fp32: int, autocast: int, pure: int):
-    kept = {"fp32": fp32, "autocast": autocast, "pure bf16": pure}
-    return lambda parameters, how: kept[how] * parameters
+def _less(peaks, saved):
+    """What is left in each phase."""
+    return {phase: size - saved.get(phase, 0) for phase, size in peaks.items()}
+
+
+def _top(peaks):
+    """The phase that has the peak."""
+    return max(peaks, key=peaks.get)
+
+
+_WIDE = {"forward": 209, "backward": 562, "step()": 702}
 
 
 @exercise(
-    cases=[(count, how) for count in (1, 36_818_954) for how in ("fp32", "autocast", "pure bf16")],
-    praise="so autocast alone makes nothing of the fixed part smaller.",
+    cases=[
+        (_WIDE, {"step()": 100}),
+        (_WIDE, {"step()": 421, "backward": 281}),
+        (_WIDE, {"step()": 400}),  # backward is the floor
+        ({"forward": 799, "backward": 817, "step()": 814}, {"backward": 300, "forward": 280}),  # step() is the floor
+        ({"forward": 811, "backward": 833, "step()": 242}, {"backward": 90, "forward": 89}),
+        ({"forward": 259}, {"forward": 59}),  # inference
+        (_WIDE, {}),
+    ],
+    praise="a lever lowers its phases; the highest of what is left is the new peak.",
     slips={
-        "autocast keeps parameters, gradients and states in float32. Only the copies have 2 bytes.": [
-            _bytes(16, 8, 8),
-            _bytes(16, 14, 8),
-            _bytes(16, 12, 8),
-            _bytes(16, 10, 8),
-        ],
-        "under autocast there is a copy in bf16 beside each parameter: 2 bytes more.": _bytes(16, 16, 8),
-        "a copy in bf16 takes 2 bytes, not 4.": _bytes(16, 20, 8),
-        "pure bf16 is a model of bf16 parameters, so gradients and both states are bf16 too.": [
-            _bytes(16, 18, 14),
-            _bytes(16, 18, 12),
-            _bytes(16, 18, 10),
-            _bytes(16, 18, 16),
-        ],
-        "Adam keeps two states: with parameters and gradients that is four numbers for each parameter.": [
-            _bytes(12, 14, 6),
-            _bytes(12, 18, 8),
-            _bytes(12, 12, 6),
-        ],
-        "that is how many numbers there are. Each takes 4 bytes, in bf16 2.": _bytes(4, 5, 4),
+        "that takes the saving off the old peak. Another phase may be higher now: look at all of them again.": (
+            lambda peaks, saved: peaks[_top(peaks)] - saved.get(_top(peaks), 0)
+        ),
+        "each phase has a saving of its own: do not add them up.": lambda peaks, saved: (
+            max(peaks.values()) - sum(saved.values())
+        ),
+        "that is the lowest phase. The peak is the highest.": lambda peaks, saved: min(_less(peaks, saved).values()),
+        "phases do not live at the same time: take the highest, not the sum.": lambda peaks, saved: sum(
+            _less(peaks, saved).values()
+        ),
+        "return how much it is, in MiB.": lambda peaks, saved: _top(_less(peaks, saved)),
     },
-    crashes={"KeyError": "The names are 'fp32', 'autocast' and 'pure bf16'."},
+    crashes={"KeyError": "A phase without a saving is not in saved: saved.get(phase, 0) is 0 then."},
 )
-def fixed_under(parameters, how):
-    """How many parameters, and a precision, in; bytes of parameters, gradients, Adam's states and 16-bit copies out."""
-    return _bytes(16, 18, 8)(parameters, how)
+def peak_after(peaks, saved):
+    """MiB by phase, and what a lever saves in some of them, in; the peak afterwards, in MiB, out."""
+    return max(_less(peaks, saved).values())
 
 
 def _given(count: int, size: int, seed: int):
@@ -128,6 +142,21 @@ def _added_up(factor, keep=True):
     return work
 
 
+def _by_the_wanted_size(model, images, labels, size):
+    """Each loss divided by how many parts there would be if all had the wanted size."""
+    for x, y in zip(images.split(size), labels.split(size), strict=True):
+        (F.cross_entropy(model(x), y) * size / len(images)).backward()
+    return model[-1].weight.grad
+
+
+def _seen_sizes(work) -> list[int]:
+    """How many images the model sees at once, of 10 with size 4."""
+    model, seen = copy.deepcopy(_SMALL), []
+    model.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    attempt(lambda: work(model, *_given(10, 4, 2)))
+    return seen
+
+
 def _peak(work) -> int:
     """Bytes at the peak: 96 images in parts of 8, where a part's activations outweigh the rest."""
     model, labels = copy.deepcopy(_DEEP), torch.arange(96) % 3
@@ -146,6 +175,12 @@ def _takes_parts(tried: Tried) -> str | None:
         return None
     if any(parameter.grad is None for parameter in tried.after[0].parameters()):
         return "that gradient is right, but some parameters have none. backward() makes all of them."
+    sizes = _seen_sizes(tried.answer)
+    if max(sizes, default=9) <= 4 and sorted(sizes) != [2, 4, 4]:
+        return (
+            f"the gradient is right, but of 10 images with size=4 the model saw {sizes}, not [4, 4, 2]. "
+            "images.split(size) cuts parts of that size; chunk(n) makes n parts."
+        )
     mine, right = _peak(tried.answer), _peak(gradient_in_parts.right)
     if mine > 1.2 * right:
         return (
@@ -164,7 +199,7 @@ def _takes_parts(tried: Tried) -> str | None:
             _added_up(lambda size, total, parts: 1)
         ),
         "the last micro-batch is smaller, and its images count more here. Multiply each loss by len(y) / len(images), "
-        "not by 1 / k.": _added_up(lambda size, total, parts: 1 / parts),
+        "not by 1 / k.": [_added_up(lambda size, total, parts: 1 / parts), _by_the_wanted_size],
         "that is the last micro-batch's gradient alone. Does zero_grad() stand inside the loop?": [
             _added_up(lambda size, total, parts: size / total, keep=False),
             _added_up(lambda size, total, parts: 1, keep=False),

@@ -393,11 +393,17 @@ WRONG = {
         "Divide by the difference of the two batch sizes": lambda capacity, first, second: capacity / (first[0] * 0),
         "stopped": lambda capacity, first, second: capacity[0],
     },
-    "fixed_under": {"The names are": lambda parameters, how: {"FP32": 16}[how] * parameters},
+    "peak_after": {
+        "A phase without a saving": lambda peaks, saved: max(size - saved[name] for name, size in peaks.items()),
+        "stopped": lambda peaks, saved: peaks.forward,
+    },
     "gradient_in_parts": {
         "the gradient is right, but the peak is": in_parts,  # all graphs live until one backward()
         "with micro-batches": lambda *given: in_parts(*given, at_once=True),
         "some parameters have none": lambda *given: in_parts(*given, frozen=True),
+        "chunk(n) makes n parts": lambda model, images, labels, size: in_parts(
+            model, images, labels, -(-len(images) // size)
+        ),
         "leave torch.no_grad() out": torch.no_grad()(in_parts),
     },
     "mean_loss": {
