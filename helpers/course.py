@@ -118,7 +118,7 @@ class Copies(NamedTuple):
 
 
 def copy_lessons(source: Path, work: Path) -> Copies:
-    """Copy the lessons that ``work`` does not have yet. Raises `Problem` if one cannot be written."""
+    """Copy the lessons and their scripts that ``work`` does not have yet. Raises `Problem` if one cannot be written."""
     for part in work.glob(".[0-9][0-9]_*.ipynb.*.part"):  # of a copying that was killed
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > 3600:
@@ -136,6 +136,16 @@ def copy_lessons(source: Path, work: Path) -> Copies:
             copies.kept.append(name)
             if has_newer_version(text, work / name):
                 copies.outdated.append(name)
+    for name in folders.script_names(source):  # what a lesson runs; the learner may change the copy
+        try:
+            text = (source / name).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            copies.damaged.append(
+                Problem(f"The script {source / name} cannot be read ({error}); get the course again.")
+            )
+            continue
+        new = not os.path.lexists(work / name) and place(text, work / name)
+        (copies.copied if new else copies.kept).append(name)
     return copies
 
 

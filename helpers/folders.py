@@ -46,3 +46,24 @@ def lesson_names(folder: str | Path) -> list[str]:
             f"There is no folder {shown(str(folder))}; give one that is there, as in folder=lessons_folder()."
         )
     return sorted(path.name for path in Path(folder).glob("[0-9][0-9]_*.ipynb"))
+
+
+def script_names(folder: str | Path) -> list[str]:
+    """The file names of the scripts that lessons run, in a folder. Raises `Problem` for what is no folder."""
+    lesson_names(folder)
+    return sorted(path.name for path in Path(folder).glob("[a-z]*.py"))
+
+
+def lesson_file(name: str | os.PathLike) -> Path:
+    """The path of a script: the one in the current folder, which is the learner's, or else the one that is shipped.
+
+    Raises `Problem` if there is neither.
+    """
+    try:
+        own = Path(os.path.expanduser(os.fspath(name)))
+        found = [path for path in (own.absolute(), lessons_folder() / own) if path.suffix == ".py" and path.is_file()]
+    except Exception:  # no path at all, or one that the system refuses
+        found = []
+    if not found:
+        raise Problem(f"script is {shown(name)}; give the name of a Python file that is there, as in 'split_batch.py'.")
+    return found[0]

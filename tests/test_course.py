@@ -202,6 +202,18 @@ def test_an_edited_lesson_stays_byte_for_byte(started, work, capsys):
     assert re.search(r"Kept as they were in .*: 01_batch_dimension.ipynb\n", said)
 
 
+def test_scripts_of_lessons_come_along_and_a_changed_one_stays(lessons, work, started, capsys):
+    (lessons / "split_batch.py").write_text("print(1)\n", encoding="utf-8")
+    assert course.main(["--no-browser"]) == 0
+    assert (work / "split_batch.py").read_text() == "print(1)\n"
+    (work / "split_batch.py").write_text("print(2)\n")
+    assert course.main(["--no-browser"]) == 0
+    assert (work / "split_batch.py").read_text() == "print(2)\n"
+    (lessons / "broken.py").write_bytes(b"\xff")
+    assert course.main(["--no-browser"]) == 1
+    assert "broken.py cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_place_never_replaces_and_leaves_nothing_half(links, tmp_path, monkeypatch):
     if not links:

@@ -38,7 +38,7 @@ def main(names: list[str]) -> int:
         return 1
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(COURSE_WORK=folder, OMP_NUM_THREADS="1")
+        os.environ.update(COURSE_WORK=folder, OMP_NUM_THREADS="1", COURSE_PROCESSES="store")
         for path in chosen:
             start = time.perf_counter()
             trouble = refresh(path, path.parent)
