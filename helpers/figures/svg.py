@@ -79,7 +79,7 @@ def _patterns(drawing: Drawing, key: str) -> str:
     """Colour and lines of each hatch that is used. In each drawing anew: those of a hidden one cannot be used."""
     used = {(shape.fill, shape.hatch) for shape in drawing.shapes if isinstance(shape, Area) and shape.hatch}
     tiles = "".join(
-        f'<pattern id="{_pattern(fill, key)}" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<pattern id="{_pattern(fill, hatch, key)}" width="8" height="8" patternUnits="userSpaceOnUse">'
         f'<path d="M0 0H8V8H0z" fill="{fill}"/>'
         f'<path d="{_PATTERNS[hatch]}" stroke="#000" stroke-opacity=".5" fill="none"/></pattern>'
         for fill, hatch in sorted(used)
@@ -87,8 +87,9 @@ def _patterns(drawing: Drawing, key: str) -> str:
     return f"<defs>{tiles}</defs>" if tiles else ""
 
 
-def _pattern(fill: str, key: str) -> str:
-    return f"{key}-{fill.removeprefix('#')}"
+def _pattern(fill: str, hatch: str, key: str) -> str:
+    """The name of a pattern: one colour may have several hatches."""
+    return f"{key}-{fill.removeprefix('#')}-{list(_PATTERNS).index(hatch)}"
 
 
 @singledispatch
@@ -109,7 +110,7 @@ def _(text: Text, key: str) -> str:
 
 @_draw.register
 def _(area: Area, key: str) -> str:
-    fill = f"url(#{_pattern(area.fill, key)})" if area.hatch else area.fill
+    fill = f"url(#{_pattern(area.fill, area.hatch, key)})" if area.hatch else area.fill
     return f'<path d="{_path(area.corners)}z" fill="{fill}"{_stroke(area.edge, area.line, area.dashed)}/>'
 
 
