@@ -19,6 +19,7 @@ from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.kept import kept_picture
 from helpers.figures.peak import peak_against_batch
 from helpers.figures.shown import imshow_row, order_picture
+from helpers.figures.split import split_picture
 from helpers.figures.spread import spread
 from helpers.figures.step_memory import memory_bar, step_timeline
 from helpers.figures.strips import strips_picture

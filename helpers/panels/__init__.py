@@ -5,5 +5,6 @@ from helpers.panels.batch import BatchPanel
 from helpers.panels.core import Panel, choice, doublings, number
 from helpers.panels.layout import LayoutLab, StrideWalk
 from helpers.panels.shape_flow import ShapeFlowPanel
+from helpers.panels.split import SplitPanel
 from helpers.panels.step_memory import MemoryBar, StepTimeline
 from helpers.panels.will_it_fit import WillItFitPanel

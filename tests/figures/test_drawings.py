@@ -32,12 +32,14 @@ from helpers.figures import (
 )
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
+from helpers.figures import split as splits
 from helpers.figures import step_memory as steps
 from helpers.figures import will_it_fit as fits
 from helpers.figures.bars import draw as draw_bars
 from helpers.layout import OPERATIONS, layout, walk
 from helpers.memory import CATEGORIES, GPUS, trace
 from helpers.shape_flow import shape_flow
+from helpers.split import PARTS, SHARDINGS, split
 from helpers.step_memory import StepMemory, step_memory
 from helpers.units import readable
 from helpers.will_it_fit import WillItFit, will_it_fit
@@ -170,6 +172,11 @@ DRAWINGS = {
     "kept by one layer": lambda: kept.draw(trace(torch.nn.Linear(3, 2), (3,), batch_size=1), "tensor"),
     "kept by kinds": lambda: kept.draw(step_memory("ResNet-18", 8192).trace, "layer"),
     "one strip": lambda: strips.draw(with_workspace().trace, ["parameters"]),
+    "split": lambda: splits.draw(split("digits MLP", 64)),
+    "smallest split": lambda: splits.draw(split("digits MLP", 1, 1, 1, "FSDP")),
+    "largest split": lambda: splits.draw(split("ResNet-18", 8191, 8, 16, "DDP")),
+    "empty micro-batches": lambda: splits.draw(split("digits MLP", 1, 8, 16, "ZeRO-1")),
+    "sharded split": lambda: splits.draw(split("ResNet-18", 256, 8, 1, "FSDP")),
     "all strips": lambda: strips.draw(step_memory("ResNet-18", 8192).trace, CATEGORIES),
 }
 
@@ -264,6 +271,13 @@ def test_patterns_and_images_have_names_of_their_own():
         drawing = shapes.Drawing(100, (shape,), "One shape.")
         one, two = (svg.write(drawing, key) + svg.style(drawing, key) for key in ("one", "two"))
         assert one != two and one.replace("one-", "two-") == two
+
+
+def test_two_hatches_of_one_colour_have_a_pattern_each():
+    boxes = [shapes.box(9, 9, 20, 20, fill="#ff0000", hatch=hatch) for hatch in ("//", "xx", "//")]
+    written = svg.write(shapes.Drawing(100, tuple(boxes), "Three."), "key")
+    names, used = re.findall(r'pattern id="(.+?)"', written), re.findall(r"url\(#(.+?)\)", written)
+    assert len(names) == len(set(names)) == 2 and set(used) == set(names) and used[0] == used[2] != used[1]
 
 
 # the batch
@@ -418,12 +432,37 @@ def test_a_learners_own_trace_can_be_drawn_with_its_workspace():
     assert "from B = 99 on; B = 8 is below" in figures.memory_bar(record, 99).sentence
 
 
+# a batch over ranks
+
+
+@pytest.mark.parametrize("sharding", SHARDINGS)
+@pytest.mark.parametrize("ranks", [1, 3, 8])
+def test_the_stacks_of_a_split_are_as_high_as_what_lies_on_each_rank(sharding, ranks):
+    record = split("digits MLP", 100, ranks, 2, sharding)
+    drawing = splits.draw(record)
+    stacks = [record.alone, *record.ranks]
+    boxes = [box_of(area.corners) for area in of(drawing, shapes.Area)][: -len(PARTS)]  # without the legend
+    end = steps.scale(max(stack.bytes for stack in stacks)).end
+    for stack in stacks:
+        sizes = [stack.held[part] for part in PARTS if 200 * stack.held[part] / end > 0.3]
+        mine, boxes = boxes[: len(sizes)], boxes[len(sizes) :]
+        assert [high for *_, high in mine] == pytest.approx([200 * size / end for size in sizes])
+        assert len({x for x, *_ in mine}) == 1
+    assert not boxes
+    told = words(drawing)
+    assert set(record.heading) < set(told) and {"alone", "gradient buckets"} < set(told)
+    assert [word for word in told if re.fullmatch(r"rank \d", word)] == [f"rank {rank}" for rank in range(ranks)]
+    assert all(
+        f"{part} {size:,}" in drawing.detail for part, size in record.ranks[-1].held.items() if part != "buckets"
+    )
+
+
 # bad input
 
 RECORDS = (
     figures.memory_bar, figures.step_timeline, figures.kept_picture, figures.speed_up, figures.broadcast_picture,
     figures.unroll_picture, figures.features_picture, figures.block_picture, figures.norm_picture, figures.memory_row,
-    figures.out_of_memory, figures.accumulate_picture,
+    figures.out_of_memory, figures.accumulate_picture, figures.split_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -365,6 +365,16 @@ GALLERY = {
             "Checkpointing": ("on",),
         },
     ),
+    "split": (
+        "panels.SplitPanel()",
+        {
+            "Global batch": (1, 100, 8192),
+            "Ranks": (8, 3),
+            "Steps": (16, 2),
+            "Model": ("ResNet-18", "digits MLP"),
+            "Sharding": ("ZeRO-1", "FSDP"),
+        },
+    ),
 }
 
 

@@ -12,7 +12,7 @@ import tools
 import torch
 from PIL import Image
 
-from helpers import figures, layout, panels, step_memory, will_it_fit
+from helpers import figures, layout, panels, split, step_memory, will_it_fit
 from helpers.figures import shapes
 from helpers.panels.core import LARGEST_B
 from helpers.problems import Problem
@@ -380,6 +380,36 @@ def test_the_panels_of_lesson_09_refuse(kind, values):
     assert (panel.values, panel.text) == before
 
 
+# -------------------------------------------------------------------------------------------------------- lesson 10
+
+
+def test_the_split_panel_shows_the_record_of_its_settings():
+    panel = panels.SplitPanel()
+    for values in ({}, {"ranks": 3, "steps": 2, "global_batch": 100}, {"sharding": "FSDP", "model": "ResNet-18"}):
+        panel.set(**values)
+        record = split.split(**panel.values)
+        assert panel.record == record and panel.text == record.sentence and set(record.heading) < set(words(panel))
+
+
+def test_the_split_panel_waits_for_quiet_before_a_model_that_is_new():
+    split._known.cache_clear()
+    split._seen.clear()
+    panel = panels.SplitPanel()
+    values = panel.values
+    assert panel.wait(**values) == 0 and panel.wait(**values | {"model": "ResNet-18"}) > 0
+    panel.set(model="ResNet-18")
+    assert panel.wait(**values | {"model": "ResNet-18"}) == 0
+
+
+@pytest.mark.parametrize("values", [{"ranks": 9}, {"global_batch": 0}, {"steps": 17}, {"sharding": "DP"}, {"B": 3}])
+def test_the_split_panel_refuses_bad_values_and_nothing_moves(values):
+    panel = panels.SplitPanel()
+    before = panel.values, panel.text
+    with pytest.raises(Problem, match="allowed is"):
+        panel.set(**values)
+    assert (panel.values, panel.text) == before
+
+
 # ---------------------------------------------------------------------------------------------------- all of them
 
 PANELS = {kind.__name__: kind for kind in vars(panels).values() if isinstance(kind, type) and kind is not panels.Panel}
@@ -438,7 +468,7 @@ def test_the_largest_batch_has_one_place():
         assert kind()._controls["batch_size"].value.max == step_memory.LARGEST_B == 8192
 
 
-@pytest.mark.parametrize("name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit"])
+@pytest.mark.parametrize("name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit", "split"])
 def test_each_topic_has_one_name_on_all_floors(name):
     for floor in ("helpers", "helpers.figures", "helpers.panels"):
         assert import_module(f"{floor}.{name}")
