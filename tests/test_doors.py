@@ -21,7 +21,7 @@ from tools import out_of_memory
 from torch import nn
 
 import helpers
-from helpers import accumulate, data, memory, models, originals, panels
+from helpers import accumulate, data, memory, models, originals, panels, split
 from helpers.problems import Problem
 
 if not hasattr(signal, "setitimer"):
@@ -151,6 +151,10 @@ def every_batch():
     return memory.any_batch(**to_trace())
 
 
+def one_number(rank, ranks):
+    return rank
+
+
 PANELS = [name for name in vars(panels) if name[0].isupper() and name != "Panel"]
 #: For each public function what it must be given: what is missing here has a default, and is driven as well.
 VALID = {
@@ -170,6 +174,8 @@ VALID = {
     "folders.lessons_folder": dict,
     "folders.work_folder": dict,
     "folders.lesson_names": lambda: {"folder": Path()},
+    "folders.script_names": lambda: {"folder": Path()},
+    "folders.lesson_file": lambda: {"name": "split_batch.py"},
     "units.bytes_of": lambda: {"shape": (2, 3)},
     "units.readable": lambda: {"n_bytes": 3},
     "units.exact_and_readable": lambda: {"n_bytes": 3},
@@ -216,6 +222,12 @@ VALID = {
     "will_it_fit.will_it_fit": lambda: {"gpu": "T4", "model": "digits MLP"},
     "will_it_fit.is_slow": lambda: {"gpu": "T4", "model": "digits MLP"},
     "will_it_fit.network": lambda: {"model": "digits MLP"},
+    "processes.launch": lambda: {"script": "split_batch.py"},
+    "processes.run": lambda: {"function": one_number},
+    "split.split": lambda: {"model": "digits MLP", "global_batch": 8},
+    "split.is_slow": lambda: {"model": "digits MLP"},
+    "split.shard_bytes": lambda: {"shapes": [(3, 2)], "rank": 0, "ranks": 2, "sharding": "FSDP"},
+    "split.held": lambda: {"model": network(), "optimizer": torch.optim.Adam(network().parameters())},
     "figures.tiles": lambda: {"images": pixels(), "columns": 2, "rows": 1},
     "figures.tile_grid": lambda: {"batch_size": 8},
     "figures.image_row": lambda: {"images": pixels(), "titles": ("a", "b"), "sentence": "Two."},
@@ -245,6 +257,7 @@ VALID = {
     "figures.memory_bar": lambda: {"trace": traced()},
     "figures.step_timeline": lambda: {"trace": traced()},
     "figures.kept_picture": lambda: {"trace": traced()},
+    "figures.split_picture": lambda: {"split": split.split("digits MLP", 8)},
     "figures.strips_picture": lambda: {"trace": traced(), "names": ["parameters"]},
     "figures.levers_picture": lambda: {"steps": {"now": traced(), "bf16": traced()}, "sentence": "Two."},
     "figures.accumulate_picture": lambda: {"accumulated": accumulate.accumulate()},
@@ -258,6 +271,7 @@ NO_DOOR = {"panels.Panel", "panels.number", "panels.choice", "panels.doublings"}
 RIGHT_ERRORS = {"data.ImageSet[i]": IndexError}
 #: Takes as many seconds as it is told to.
 SLOW = {"training.seconds.at_least": {"2.5", "0-dim float", "array ()"}}
+SLOW |= {"processes.launch.port": {"None"}}  # as if it were left out: the valid values show that
 #: Rooms in which every hostile value that gives a result stands in `TAKEN`, so that none is taken by mistake.
 LISTED = {"units", "data", "originals", "models", "training", "batch", "layout", "shape_flow"}
 TEXTS = {"text", "str of another kind"}

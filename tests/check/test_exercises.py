@@ -99,8 +99,8 @@ def spoilt(result):
         result = result.clone()
     elif isinstance(result, torch.nn.Module):
         return result[:2]
-    elif isinstance(result, tuple):
-        return *result[:-1], result[-1] + 1
+    elif isinstance(result, tuple | list):
+        return type(result)([*result[:-1], result[-1] + 1])
     else:
         return result + 1
     last = (-1,) * result.ndim

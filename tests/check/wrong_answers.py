@@ -419,4 +419,19 @@ WRONG = {
         "backward() has filled .grad": trains_along,
         "came back frozen": frozen,
     },
+    "loss_weight": {
+        "sizes[rank] is this rank's shard": lambda sizes, rank: len(sizes) * sizes / sum(sizes),
+        "got 3, expected 0.47619": lambda sizes, rank: 3.0,
+    },
+    "my_images": {
+        "rank may be 0": lambda count, rank, ranks: list(range(rank, count, rank)),
+        "returned range": lambda count, rank, ranks: range(rank, count, ranks),
+    },
+    "bytes_on_rank": {
+        "The names are": lambda parameters, ranks, sharding: {"ddp": 16, "zero": 8, "fsdp": 0}[sharding],
+        "got the float": lambda parameters, ranks, sharding: (
+            {"DDP": 16, "ZeRO-1": 8, "FSDP": 0}[sharding] * parameters
+            + {"DDP": 0, "ZeRO-1": 8, "FSDP": 16}[sharding] * parameters / ranks
+        ),
+    },
 }
