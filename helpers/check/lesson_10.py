@@ -5,6 +5,7 @@ from helpers.check.core import exercise
 
 @exercise(
     cases=[
+        ([30, 5, 3, 4], 1),
         ([3, 30, 5, 4], 2),
         ([40, 24], 0),
         ([40, 24], 1),
@@ -37,6 +38,9 @@ from helpers.check.core import exercise
         "2 is right for two ranks. len(sizes) knows how many there are.": lambda sizes, rank: (
             2 * sizes[rank] / sum(sizes)
         ),
+        "that is upside down, and the ranks are missing: ranks x own images / all images.": lambda sizes, rank: (
+            sum(sizes) / sizes[rank]
+        ),
     },
     crashes={"unsupported operand": "sizes is a list: sizes[rank] is this rank's shard, sum(sizes) all images."},
 )
@@ -59,7 +63,7 @@ def _repeat_last(count, rank, ranks):
 
 
 @exercise(
-    cases=[(10, 0, 3), (10, 2, 3), (12, 1, 4), (1437, 1, 2), (7, 0, 1), (11, 3, 4), (3, 4, 5)],
+    cases=[(10, 0, 3), (10, 2, 3), (12, 1, 4), (1437, 1, 2), (7, 0, 1), (11, 3, 4), (3, 4, 5), (1, 2, 4), (2, 4, 5)],
     praise="all ranks get equally many, so nobody waits.",
     slips={
         "that is one block. DistributedSampler deals the images out like cards: every ranks-th one.": [
@@ -109,7 +113,7 @@ def _bytes(kept):
 
 
 _KINDS = ("DDP", "ZeRO-1", "FSDP")
-_COUNTS = ((1_000_000, 2), (203_520, 8), (64, 1), (11_689_512, 4))
+_COUNTS = ((1_000_000, 2), (3_000_001, 3), (203_520, 8), (64, 1), (11_689_512, 4))
 
 
 @exercise(
@@ -138,6 +142,7 @@ _COUNTS = ((1_000_000, 2), (203_520, 8), (64, 1), (11_689_512, 4))
             _bytes(dict.fromkeys(_KINDS, (16, 0))),
             _bytes({"DDP": (16, 0), "ZeRO-1": (16, 0), "FSDP": (0, 16)}),
         ],
+        "ZeRO-1 shards both of Adam's states, 8 bytes.": _bytes({"DDP": (16, 0), "ZeRO-1": (12, 4), "FSDP": (0, 16)}),
         "that is with DDP's buckets, 4 bytes more. The task leaves them out.": _bytes(
             {"DDP": (20, 0), "ZeRO-1": (12, 8), "FSDP": (0, 16)}
         ),
