@@ -13,10 +13,10 @@ context.
 
 To read it: `records`, `ledger`, `layers`, `step`, `observer` (the ledger that listens to a step), `tracer`, `report`;
 then `allocator`, `replay`, `any_batch`, `limits`, `simulated`, `measure`. `gpus` has the table of GPUs, `as_cuda` what
-CUDA does otherwise, `attention` the kernel it takes, `inner` what kernels borrow, `kernels` what real kernels do
-otherwise than fake ones, `leftovers` what a trace takes out again, `random_numbers` what a model may draw,
-`in_backward` an optimizer that steps there, `refusals` what cannot be traced, `torch_private` every private name of
-PyTorch.
+CUDA does otherwise, `attention` the kernel it takes, `inner` what kernels borrow, `reductions` what sums borrow,
+`kernels` what real kernels do otherwise than fake ones, `leftovers` what a trace takes out again, `random_numbers`
+what a model may draw, `in_backward` an optimizer that steps there, `refusals` what cannot be traced, `torch_private`
+every private name of PyTorch.
 
 PyTorch's own `MemTracker` counts the same total to the byte, but labels while the step runs: what step() borrows counts
 as optimizer state, a gradient as temporary until it is put away. It has no timeline, and knows neither CUDA's kernels

@@ -90,7 +90,7 @@ def _with_numbers(what: Sum, numbers: Iterable[int]) -> Sum:
     """The sum with other sizes and strides."""
     numbers = iter(numbers)
     kept, summed = (tuple((next(numbers), next(numbers)) for _ in axes) for axes in (what.kept, what.summed))
-    return what._replace(kept=kept, summed=summed)
+    return Sum(kept, summed, what.accumulated)
 
 
 def _line(values: Sequence[int]) -> Line | None:

@@ -6,7 +6,7 @@ from functools import partial
 from helpers.memory.allocator import Usage
 from helpers.memory.as_cuda import CORRECTIONS
 from helpers.memory.gpus import Gpu, rounded, workspaces
-from helpers.memory.records import CATEGORIES, Category, Event, Observation, Saved, Trace, as_counted
+from helpers.memory.records import CATEGORIES, Category, Event, Moment, Observation, Saved, Trace, as_counted
 from helpers.memory.reductions import buffers
 from helpers.memory.replay import replay
 
@@ -35,7 +35,8 @@ def with_sums(seen: Observation, gpu: Gpu) -> Observation:
         borrowed = {len(sizes) + max(sizes, default=0) + 1 + n: size for n, size in enumerate(buffers(what, gpu))}
         if borrowed:
             sizes |= borrowed
-            moments[place] = moments[place]._replace(inner=(*moments[place].inner, *borrowed))
+            here = moments[place]
+            moments[place] = Moment(*here[:5], (*here.inner, *borrowed), here.into)
             found = True
     if not found:
         return seen

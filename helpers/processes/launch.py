@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from types import FunctionType, MappingProxyType
 
 from helpers import folders
@@ -97,7 +98,13 @@ def run(function: Callable[[int, int], object], ranks: int = 2, timeout: float =
         def results(_: Path) -> list:
             import torch
 
-            return [torch.load(path.with_name(f"{rank}.result")) for rank in range(ranks)]
+            try:
+                return [torch.load(path.with_name(f"{rank}.result")) for rank in range(ranks)]
+            except UnpicklingError:
+                raise Problem(
+                    f"{function.__name__} returned what cannot be sent back; return tensors, numbers, text, and lists, "
+                    "tuples and dictionaries of these. Of a model, return model.state_dict()."
+                ) from None
 
         source = "\n".join(script.sources.values())
         start = partial(_start_workers, path, ranks, timeout)
@@ -217,11 +224,13 @@ def _problem(code: int, path: Path, ranks: int, timeout: float, log: Path) -> Ex
     said = (log / "log.txt").read_text(encoding="utf-8", errors="replace")
     found = _told(path) or _tracebacks(path, ranks, said, log)
     first, killed = failures.cause(found), failures.ended_by_signal(said)
+    what = path.name if list(log.glob("*/attempt_*")) else f"{path.stem}()"  # of a script, or of a function
+    done = [rank for rank in range(ranks) if path.with_name(f"{rank}.result").exists()]
     if code == supervisor.LATE:
         return Problem(
-            f"after {timeout:g} s {path.name} was still running, so its {ranks} processes have been ended. Often one "
-            "waits for another that will not come: every rank must do the same steps. If it only needs longer, give "
-            "more time, as in timeout=300."
+            f"after {timeout:g} s {what} was still running, so its {ranks} processes have been ended. "
+            f"{f'Done already: rank {done[0]}. ' if len(done) == 1 else ''}Often one waits for another that will not "
+            "come: every rank must do the same steps. If it only needs longer, give more time, as in timeout=300."
         )
     if not found and not killed and not list(log.glob("*/attempt_*")):
         return _CannotStart(f"Python stopped before any work began, {failures.last_line(said)}")
@@ -230,17 +239,17 @@ def _problem(code: int, path: Path, ranks: int, timeout: float, log: Path) -> Ex
     if killed and (not found or failures.is_consequence(first)):
         rank, name = killed
         return Problem(
-            f"rank {rank} of {path.name} was ended from outside by {name}, so the other processes have been ended too. "
+            f"rank {rank} of {what} was ended from outside by {name}, so the other processes have been ended too. "
             "The system does that when memory runs out; fewer ranks or a smaller batch need less."
         )
     if first and failures.is_consequence(first):
         return Problem(
-            f"rank {first.rank} of {path.name} waited for another rank that had ended already, so all have been ended. "
+            f"rank {first.rank} of {what} waited for another rank that had ended already, so all have been ended. "
             "Every rank must do the same steps, as often as the others."
         )
     if first:
         return Problem(f"{first.sentence}\nThe other processes have been ended.")
-    return Problem(f"{path.name} ended with an error and said nothing. Its processes have been ended; run it again.")
+    return Problem(f"{what} ended with an error and said nothing. Its processes have been ended; run it again.")
 
 
 def _told(path: Path) -> list[Failure]:

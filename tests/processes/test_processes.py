@@ -186,7 +186,7 @@ def is_killed(rank, ranks):
         (fails_on_one, ("rank 1 stopped in its line `raise ValueError(", "with ValueError: no such shard")),
         (fails_everywhere, ("rank 0 stopped in its line `return images.resh", "shape '[11, -1]' is invalid")),
         (leaves_early, ("rank 1", "Every rank must do the same steps")),
-        (is_killed, ("rank 1 of is_killed.py was ended from outside by SIGKILL", "smaller batch")),
+        (is_killed, ("rank 1 of is_killed() was ended from outside by SIGKILL", "smaller batch")),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -196,10 +196,29 @@ def test_a_function_that_fails_is_named_with_its_rank_and_line(function, parts):
     assert "Traceback" not in said and str(folders.ROOT) not in said
 
 
+def returns_a_model(rank, ranks):
+    return torch.nn.Linear(2, 2)
+
+
+def test_what_cannot_be_sent_back_is_said():
+    said = problem(lambda: processes.run(returns_a_model, ranks=1))
+    assert "returns_a_model returned what cannot be sent back" in said and "state_dict()" in said
+
+
+def one_is_done(rank, ranks):
+    if rank == 0:
+        time.sleep(1000)
+    return rank
+
+
+def test_who_is_done_already_is_said_when_the_time_is_up():
+    assert "Done already: rank 1." in problem(lambda: processes.run(one_is_done, timeout=12))
+
+
 def test_a_run_that_takes_too_long_is_ended():
     start = time.monotonic()
     said = problem(lambda: processes.run(waits_for_ever, timeout=6))
-    assert "after 6 s waits_for_ever.py was still running" in said and "timeout=300" in said
+    assert "after 6 s waits_for_ever() was still running" in said and "timeout=300" in said
     assert time.monotonic() - start < 25
 
 
