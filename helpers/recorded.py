@@ -38,13 +38,13 @@ def shares(column: str, levers: Sequence[str]) -> str:
     one_of("column", column, tuple(next(iter(table.values()))))
     for lever in instance_of("levers", levers, (list, tuple), '["bf16", "accumulate 4"]'):
         one_of("a lever", lever, tuple(dict.fromkeys(name for *_, name in table)))
-    lines = [f"{column:19}" + "".join(f"{lever:>17}" for lever in levers)]
+    lines = [f"{column}, as a share of that of Adam in fp32:", " " * 19 + "".join(f"{lever:>18}" for lever in levers)]
     for model, size in dict.fromkeys((model, size) for model, size, _ in table):
         line = f"{f'{model}, B = {size}':19}"
         for lever in levers:
             with_it, without = table.get((model, size, lever)), table[model, size, _SAME]
             try:
-                line += f"{float(with_it[column]) / float(without[column]):17.2f}" if with_it else f"{'-':>17}"
+                line += f"{float(with_it[column]) / float(without[column]):18.2f}" if with_it else f"{'-':>18}"
             except ValueError as error:
                 raise Problem(f"column is {shown(column)}; give one of numbers, for example 'ms/step'.") from error
         lines.append(line)

@@ -16,8 +16,8 @@ def test_a_table_has_rows_and_no_failed_one(what):
 def test_shares_are_those_of_the_rows():
     rows = {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in recorded.rows("levers")}
     expected = rows["vit_b_16", "64", "bf16"] / rows["vit_b_16", "64", "as it is"]
-    head, *lines = recorded.shares("ms/step", ["bf16", "checkpoint"]).splitlines()
-    assert head.split() == ["ms/step", "bf16", "checkpoint"] and len(lines) == 6
+    said, head, *lines = recorded.shares("ms/step", ["bf16", "checkpoint"]).splitlines()
+    assert said.startswith("ms/step, as a share") and head.split() == ["bf16", "checkpoint"] and len(lines) == 6
     assert lines[-1].startswith("vit_b_16, B = 64") and float(lines[-1].split()[-2]) == pytest.approx(
         expected, abs=6e-3
     )
