@@ -7,8 +7,10 @@ import os
 import reprlib
 from math import nan
 from pathlib import Path
+from textwrap import wrap
 
 LARGEST = 2**63 - 1  #: PyTorch counts sizes and bytes with 64 bits
+_WIDE = 92  # letters on a line where an error is shown
 
 
 class Problem(ValueError):
@@ -19,7 +21,8 @@ class Problem(ValueError):
     """
 
     def _render_traceback_(self) -> list[str]:
-        return [f"Problem: {self}"]
+        lines = f"Problem: {self}".split("\n")  # JupyterLab would break a long one inside a word
+        return [part for line in lines for part in wrap(line, _WIDE, break_long_words=False, break_on_hyphens=False)]
 
 
 # What a message says of a value and of an error: short, whatever it is -----------------------------------------------
