@@ -316,7 +316,10 @@ def predict_again(table: Table, gpu: str | Gpu) -> None:
     """The stored rows with the predictions of today's tracer, for the PyTorch that ran on the GPU."""
     families = {family.model: family for family in FAMILIES}
     for row in table.rows:
-        if "lever" in row:
+        if "capacity" in row:
+            row |= predict_limit(row["model"], gpu, row["torch"])
+            row["error %"] = round(100 * (row["predicted batch"] / int(row["measured batch"]) - 1), 3)
+        elif "lever" in row:
             row |= predict_lever(row["model"], int(row["B"]), row["lever"], gpu, row["torch"])
         elif row["measured requested"]:
             family, setting = families[row["model"]], (row["optimizer"], row["precision"], int(row["accumulate"]))
@@ -469,26 +472,25 @@ def compare_limit(name: str, gpu: str | Gpu | None) -> dict[str, object]:
     """The largest batch that trains within so many bytes: `max_batch`'s answer, and by bisection on the GPU."""
     start = perf_counter()
     model, capacity, settings = LIMITS[name]
-    sample_shape = shape_of(model)
-    predicted = max_batch(build(model), capacity, sample_shape, gpu=gpu, **settings)
-    every = settings.get("accumulate", 1)
+    sample_shape, every = shape_of(model), settings.get("accumulate", 1)
+    row = predict_limit(name, gpu)
 
     def fits(count: int) -> bool:
         return trains(model, sample_shape=sample_shape, batch_size=count * every, **settings)
 
     torch.cuda.set_per_process_memory_fraction(capacity / torch.cuda.get_device_properties(0).total_memory)
     try:
-        found = every * largest(fits, above=2 * max(predicted.exact // every, 1))
+        found = every * largest(fits, above=2 * max(row["predicted batch"] // every, 1))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    return {
-        "capacity": capacity,
-        "predicted batch": predicted.exact,
-        "straight line": predicted.formula,
-        "measured batch": found,
-        "error %": round(100 * (predicted.exact / found - 1), 3) if found else "",
-        "seconds": round(perf_counter() - start, 1),
-    }
+    error = round(100 * (row["predicted batch"] / found - 1), 3) if found else ""
+    return row | {"measured batch": found, "error %": error, "seconds": round(perf_counter() - start, 1)}
+
+
+def predict_limit(name: str, gpu: str | Gpu | None, torch_version: str = torch.__version__) -> dict[str, object]:
+    model, capacity, settings = LIMITS[name]
+    found = max_batch(build(model), capacity, shape_of(model), gpu=gpu, torch_version=torch_version, **settings)
+    return {"capacity": capacity, "predicted batch": found.exact, "straight line": found.formula}
 
 
 def shape_of(model: str) -> tuple[int, ...]:
@@ -790,10 +792,12 @@ def main() -> int:
     chosen = arguments()
     end = perf_counter() + 60 * chosen.minutes - MARGIN
     if chosen.predict:
-        name, levers, _ = chosen.predict.stem.removeprefix("gpu-").partition("-levers")
-        table = tables(chosen.predict.parent, name)["levers" if levers else "rows"]
+        stem = chosen.predict.stem.removeprefix("gpu-")
+        which = next((kind for kind in ("levers", "limit") if stem.endswith(f"-{kind}")), "rows")
+        name = stem.removesuffix(f"-{which}")
+        table = tables(chosen.predict.parent, name)[which]
         predict_again(table, gpu_named(name.replace("-", " ")))
-        print(f"{len(table.rows)} rows predicted anew." if levers else summary(table.rows))
+        print(summary(table.rows) if which == "rows" else f"{len(table.rows)} rows predicted anew.")
         return 0
     if chosen.dry_run:
         files = tables(chosen.results, "dry-run")
