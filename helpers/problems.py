@@ -13,16 +13,22 @@ LARGEST = 2**63 - 1  #: PyTorch counts sizes and bytes with 64 bits
 _WIDE = 92  # letters on a line where an error is shown
 
 
-class Problem(ValueError):
-    """Something that was given to a helper is not usable.
+class InWords:
+    """An exception of this kind shows no traceback in a notebook, only its name and what it says.
 
-    The message says what was given, what is allowed and what to do. In a notebook only the message is
-    shown: IPython asks an exception for ``_render_traceback_`` before it draws its own traceback.
+    IPython asks an exception for ``_render_traceback_`` before it draws its own traceback.
     """
 
     def _render_traceback_(self) -> list[str]:
-        lines = f"Problem: {self}".split("\n")  # JupyterLab would break a long one inside a word
+        lines = f"{type(self).__name__}: {self}".split("\n")  # JupyterLab would break a long one inside a word
         return [part for line in lines for part in wrap(line, _WIDE, break_long_words=False, break_on_hyphens=False)]
+
+
+class Problem(InWords, ValueError):
+    """Something that was given to a helper is not usable.
+
+    The message says what was given, what is allowed and what to do. In a notebook only the message is shown.
+    """
 
 
 # What a message says of a value and of an error: short, whatever it is -----------------------------------------------

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 
 import torch
 from torch import nn
@@ -12,13 +11,11 @@ from helpers.memory.gpus import GPUS
 from helpers.memory.records import Trace
 from helpers.memory.step import checked
 from helpers.memory.tracer import trace
-from helpers.problems import one_of, whole_number
+from helpers.problems import InWords, one_of, whole_number
 from helpers.units import GIB, MIB
 
-_WIDE = 92  # letters on a line where the error is shown
 
-
-class SimulatedOutOfMemoryError(torch.OutOfMemoryError):
+class SimulatedOutOfMemoryError(InWords, torch.OutOfMemoryError):
     """What a `SimulatedGpu` raises; ``except torch.OutOfMemoryError`` catches it like a real one.
 
     phase, layer, operation: of the step, where it stopped.
@@ -27,9 +24,6 @@ class SimulatedOutOfMemoryError(torch.OutOfMemoryError):
     def __init__(self, text: str, phase: str, layer: str, operation: str):
         super().__init__(text)
         self.phase, self.layer, self.operation = phase, layer, operation
-
-    def _render_traceback_(self) -> list[str]:
-        return wrap(f"{type(self).__name__}: {self}", _WIDE, break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
