@@ -85,10 +85,10 @@ def keeps_lt_workspace(torch_version: str) -> bool:
 
 
 def borrows(operation: str, workspace: int, torch_version: str) -> int:
-    """Bytes of cuBLAS workspace that an operation needs; from 2.15 on a product with a bias goes through cuBLASLt."""
-    if operation not in _PRODUCTS:
+    """Bytes of cuBLAS workspace that an operation borrows, from 2.15 on; of cuBLASLt for a product with a bias."""
+    if keeps_workspaces(torch_version) or operation not in _PRODUCTS:
         return 0
-    return _LT_WORKSPACE if operation == "addmm" and workspace and not keeps_workspaces(torch_version) else workspace
+    return _LT_WORKSPACE if operation == "addmm" and workspace else workspace
 
 
 def workspaces(workspace: int, torch_version: str, steps: list[tuple[str, str]]) -> list[int]:

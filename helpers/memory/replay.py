@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.memory.allocator import Allocator, OutOfMemory, Usage
-from helpers.memory.gpus import borrows, keeps_workspaces, kept_by
+from helpers.memory.gpus import borrows, kept_by
 from helpers.memory.records import Category, Moment, Observation
 
 STEPS = 4  #: played at most until a step reserves nothing more
@@ -82,10 +82,8 @@ class Program:
                 self.keys[number] = self.keys.pop(moment.into)
             else:
                 self._born(number)
+        self.give_workspaces(moment.op, moment.phase == "backward")  # backward has a thread of its own
         product = borrows(moment.op, self.workspace, self.torch_version)
-        if product and keeps_workspaces(self.torch_version):
-            self.give_workspaces(moment.op, moment.phase == "backward")  # backward has a thread of its own
-            product = 0
         inner = [*moment.inner]
         for number in inner:
             self._born(number)
