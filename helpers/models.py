@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import nn
 
 from helpers.problems import Problem, network, whole_number, whole_numbers
@@ -71,6 +72,13 @@ def deep_cnn(
 def parameter_count(model: nn.Module) -> int:
     """How many numbers the model learns. Each parameter counts once, also where two layers share it."""
     return sum(parameter.numel() for parameter in network("model", model).parameters())
+
+
+@contextmanager
+def without_bytes() -> Iterator[None]:
+    """Models that are made meanwhile lie on the device "meta": they have shapes and no bytes, and draw no numbers."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        yield
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from torch import nn
 from helpers import models
 from helpers.memory import Trace, any_batch
 from helpers.problems import Problem, instance_of, network, one_of, shown, whole_number, whole_numbers
+from helpers.step_memory import LARGEST_B, SAMPLE_SHAPES
 from helpers.units import readable
 
-LARGEST_B = 8192
 MOST_RANKS = 8
 MOST_STEPS = 16
 #: What is dealt out over the ranks beside the batch: nothing, Adam's state by whole tensors, or rows of everything.
@@ -25,8 +25,7 @@ _SHARDED = {
     "ZeRO-1": "each rank keeps Adam's state of some tensors",
     "FSDP": "each rank keeps some rows of each tensor",
 }
-_SAMPLE_SHAPES = {"digits MLP": (1, 28, 28), "ResNet-18": (3, 224, 224)}
-MODELS = tuple(_SAMPLE_SHAPES)
+MODELS = ("digits MLP", "ResNet-18")
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ _seen: set[str] = set()
 @cache
 def _known(model: str) -> tuple[tuple, Callable[[int], Trace]]:
     """Shapes of the parameters and bytes of the buffers; the training step for any batch size."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with models.without_bytes():
         if model == "ResNet-18":
             from torchvision.models import resnet18
 
@@ -206,4 +205,4 @@ def _known(model: str) -> tuple[tuple, Callable[[int], Trace]]:
     _seen.add(model)
     shapes = tuple(tuple(parameter.shape) for parameter in net.parameters())
     buffers = sum(buffer.nbytes for buffer in net.buffers())
-    return (shapes, buffers), any_batch(net, _SAMPLE_SHAPES[model], device="cpu")
+    return (shapes, buffers), any_batch(net, SAMPLE_SHAPES[model], device="cpu")

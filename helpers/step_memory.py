@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import torch
 from torch import nn
 
 from helpers import models
@@ -141,7 +140,7 @@ class _Steps:
     @cached_property
     def network(self) -> nn.Module:
         """The model on the device "meta", where tensors have a shape and no bytes."""
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with models.without_bytes():
             if self.model == _RESNET:
                 from torchvision.models import resnet18
 

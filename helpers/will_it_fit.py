@@ -10,15 +10,16 @@ from torch import nn
 from helpers import models
 from helpers.memory import GPUS, SimulatedGpu, Trace, any_batch, max_batch_of
 from helpers.problems import one_of, whole_number
-from helpers.step_memory import PHASE_NAMES
+from helpers.step_memory import PHASE_NAMES, PRECISIONS
+from helpers.step_memory import SAMPLE_SHAPES as STEP_SHAPES
 from helpers.units import readable
 
 #: One sample of each model.
 SAMPLE_SHAPES = {
-    "ResNet-18": (3, 224, 224),
-    "wide MLP": (1, 28, 28),
-    "digits MLP": (1, 28, 28),
-    "colours CNN": (3, 32, 32),
+    "ResNet-18": STEP_SHAPES["ResNet-18"],
+    "wide MLP": STEP_SHAPES["digits MLP"],
+    "digits MLP": STEP_SHAPES["digits MLP"],
+    "colours CNN": STEP_SHAPES["colours CNN"],
 }
 OPTIMIZERS: dict[str, str | Callable] = {
     "adam": "adam",
@@ -26,7 +27,6 @@ OPTIMIZERS: dict[str, str | Callable] = {
     "momentum": "momentum",
     "sgd": "sgd",
 }
-PRECISIONS = ("fp32", "bf16", "fp16")
 MICRO_BATCHES = (1, 8)  #: for one step, from and to
 CHECKPOINTS = ("off", "on")
 _SLOW = "ResNet-18"
@@ -193,7 +193,7 @@ def network(model: str) -> nn.Module:
 
 @cache
 def _built(model: str) -> nn.Module:
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with models.without_bytes():
         if model == "ResNet-18":
             from torchvision.models import resnet18
 

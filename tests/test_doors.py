@@ -195,6 +195,7 @@ VALID = {
     "models.cnn": dict,
     "models.deep_cnn": dict,
     "models.parameter_count": lambda: {"model": network()},
+    "models.without_bytes": dict,
     "models.kept_modes": lambda: {"model": network()},
     "training.fit": lambda: to_train() | {"epochs": 1},
     "training.accuracy": to_train,

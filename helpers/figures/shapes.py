@@ -3,7 +3,7 @@
 Places and sizes are pixels, x from the left and y from the top, in a sheet that is `WIDTH` wide.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from textwrap import wrap
@@ -137,6 +137,13 @@ def legend(x: float, y: float, words: str, **look: object) -> list[Shape]:
 def category(name: str) -> dict[str, str]:
     """Colour and hatch of a memory category, as arguments of `Area`."""
     return {"fill": COLOURS[name], "hatch": HATCHES[name]}
+
+
+def stacked(x: float, y: float, height: float, sizes: Mapping[str, float]) -> Iterator[Area]:
+    """Boxes of memory categories side by side; sizes: the width of each, by its category."""
+    for name, wide in sizes.items():
+        yield box(x, y, wide, height, **category(name))
+        x += wide
 
 
 def lines(x: float, y: float, words: str, letters: int, **look: object) -> list[Text]:

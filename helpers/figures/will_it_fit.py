@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from helpers.figures.base import Picture
 from helpers.figures.paper import picture
-from helpers.figures.shapes import Drawing, Shape, Text, box, category, legend
+from helpers.figures.shapes import Drawing, Shape, Text, box, category, legend, stacked
 from helpers.memory import CATEGORIES, Trace
 from helpers.problems import Problem, instance_of
 from helpers.step_memory import PHASE_NAMES
@@ -28,12 +28,9 @@ def draw(record: WillItFit) -> Drawing:
     """The GPU as a bar, with what the largest batch takes of it; below, the largest batch now and with each lever."""
     shapes: list[Shape] = [Text(4, 16 + 21 * row, line, bold=row == 1) for row, line in enumerate(record.heading)]
     step, capacity = record.trace, record.card.capacity
-    pixels, left, y = 732 / max(capacity, step.peak + record.card.context), 4.0, 70
+    pixels, y = 732 / max(capacity, step.peak + record.card.context), 70
     shapes.append(box(4, y, capacity * pixels, 28, edge="#333"))
-    for name in CATEGORIES:
-        wide = step.at_peak[name] * pixels
-        shapes.append(box(left, y, wide, 28, **category(name)))
-        left += wide
+    shapes += stacked(4.0, y, 28, {name: size * pixels for name, size in step.at_peak.items()})
     context = record.card.context * pixels
     shapes.append(box(4 + capacity * pixels - context, y, context, 28, **_CONTEXT))
     signs = [(name, category(name)) for name in CATEGORIES] + [("context", _CONTEXT), ("not in use", {"edge": "#333"})]
@@ -70,13 +67,12 @@ def draw_levers(steps: Mapping[str, Trace], sentence: str) -> Drawing:
         raise Problem(f"the name {long[0][:50]!r} has {len(long[0])} letters; allowed are 1 to 22.")
     most, shapes = max(step.peak for step in steps.values()), []
     for row, (name, step) in enumerate(steps.items()):
-        feet, left = 22 + _ROW * row, float(_LEFT)
+        feet, wide = 22 + _ROW * row, {part: _LONGEST * size / most for part, size in step.at_peak.items()}
         shapes.append(Text(_LEFT - 10, feet, str(name), "end"))
-        for part in CATEGORIES:
-            wide = _LONGEST * step.at_peak[part] / most
-            shapes.append(box(left, feet - 16, wide, 22, **category(part)))
-            left += wide
-        shapes.append(Text(left + 8, feet, f"{readable(step.peak)}, {PHASE_NAMES[step.peak_phase]}"))
+        shapes += stacked(float(_LEFT), feet - 16, 22, wide)
+        shapes.append(
+            Text(_LEFT + sum(wide.values()) + 8, feet, f"{readable(step.peak)}, {PHASE_NAMES[step.peak_phase]}")
+        )
     there = [part for part in CATEGORIES if any(step.at_peak[part] for step in steps.values())]
     top = 16 + _ROW * len(steps)
     for place, part in enumerate(there):

@@ -92,6 +92,9 @@ def choice(label: str, options: tuple[str, ...], width: str = "330px") -> Contro
     return Control(box, box, lambda name, given: one_of(name, given, options))
 
 
+SLOW = 0.25  #: seconds of quiet before work that takes longer than a moment
+
+
 class Panel(widgets.VBox):
     """The recipe. A subclass names its controls and gives `compute`, and `draw` from `helpers.figures`.
 

@@ -6,9 +6,7 @@ import ipywidgets as widgets
 
 from helpers import split
 from helpers.figures import split as figures
-from helpers.panels.core import Control, Panel, choice, doublings, number
-
-_SLOW = 0.25  # seconds of quiet before a model is met for the first time
+from helpers.panels.core import SLOW, Control, Panel, choice, doublings, number
 
 
 class SplitPanel(Panel):
@@ -41,7 +39,7 @@ class SplitPanel(Panel):
         return [widgets.HBox(chosen), *(controls[name].view for name in ("global_batch", "ranks", "steps"))]
 
     def wait(self, model: str, **values: object) -> float:
-        return _SLOW if split.is_slow(model) else 0.0
+        return SLOW if split.is_slow(model) else 0.0
 
     def compute(self, **values: object) -> split.Split:
         return split.split(**values)

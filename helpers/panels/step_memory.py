@@ -6,10 +6,8 @@ import ipywidgets as widgets
 
 from helpers import step_memory
 from helpers.figures import step_memory as figures
-from helpers.panels.core import Control, Panel, choice, doublings, number
+from helpers.panels.core import SLOW, Control, Panel, choice, doublings, number
 from helpers.step_memory import StepMemory
-
-_SLOW = 0.25  # seconds of quiet before work that takes longer than a moment
 
 
 class _StepMemoryPanel(Panel):
@@ -46,7 +44,7 @@ class _StepMemoryPanel(Panel):
         return [widgets.HBox(chosen), *(controls[name].view for name in ("batch_size", "width", "depth"))]
 
     def wait(self, batch_size: int, **values: object) -> float:
-        return _SLOW if step_memory.is_slow(**values, with_crossover=self.with_crossover) else 0.0
+        return SLOW if step_memory.is_slow(**values, with_crossover=self.with_crossover) else 0.0
 
     def compute(self, **values: object) -> StepMemory:
         return step_memory.step_memory(**values, with_crossover=self.with_crossover)

@@ -7,10 +7,8 @@ import ipywidgets as widgets
 from helpers import will_it_fit
 from helpers.figures import will_it_fit as figures
 from helpers.memory import GPUS
-from helpers.panels.core import Control, Panel, choice, number
+from helpers.panels.core import SLOW, Control, Panel, choice, number
 from helpers.will_it_fit import WillItFit
-
-_SLOW = 0.25  # seconds of quiet before work that takes longer than a moment
 
 
 class WillItFitPanel(Panel):
@@ -52,7 +50,7 @@ class WillItFitPanel(Panel):
         return [*(widgets.HBox([controls[name].view for name in row]) for row in rows), controls["micro_batches"].view]
 
     def wait(self, **values: object) -> float:
-        return _SLOW if will_it_fit.is_slow(**values) else 0.0
+        return SLOW if will_it_fit.is_slow(**values) else 0.0
 
     def compute(self, **values: object) -> WillItFit:
         return will_it_fit.will_it_fit(**values)
