@@ -297,19 +297,26 @@ def as_measured(real: Trace, predicted: dict[str, object]) -> dict[str, object]:
     counted = real.allocator
     return {
         **{f"measured {name}": counted[name] for name in ("allocated", "requested", "active", "reserved", *FIXED)},
-        "measured phase": max((phase for phase in PHASES if phase in counted), key=counted.get),
+        "measured phase": measured_phase(counted),
         **errors(predicted, {f"measured {name}": counted[name] for name in GOALS}),
         "outside tensors": counted["requested"] - real.requested,
         "context": counted["context"],
     }
 
 
+def measured_phase(counted: dict[str, int]) -> str:
+    """The phase in which CUDA allocated most."""
+    return max((phase for phase in PHASES if phase in counted), key=counted.get)
+
+
+def off(predicted: object, measured: object) -> float:
+    """How far off a prediction is, in percent of what was measured."""
+    return round(100 * (int(predicted) / int(measured) - 1), 3)
+
+
 def errors(predicted: dict[str, object], measured: dict[str, object]) -> dict[str, float]:
     """How far off the predictions are, in percent of what was measured."""
-    return {
-        f"error {name} %": round(100 * (int(predicted[f"predicted {name}"]) / int(measured[f"measured {name}"]) - 1), 3)
-        for name in GOALS
-    }
+    return {f"error {name} %": off(predicted[f"predicted {name}"], measured[f"measured {name}"]) for name in GOALS}
 
 
 def predict_again(table: Table, gpu: str | Gpu) -> None:
@@ -318,7 +325,7 @@ def predict_again(table: Table, gpu: str | Gpu) -> None:
     for row in table.rows:
         if "capacity" in row:
             row |= predict_limit(row["model"], gpu, row["torch"])
-            row["error %"] = round(100 * (row["predicted batch"] / int(row["measured batch"]) - 1), 3)
+            row["error %"] = off(row["predicted batch"], row["measured batch"])
         elif "lever" in row:
             row |= predict_lever(row["model"], int(row["B"]), row["lever"], gpu, row["torch"])
         elif row["measured requested"]:
@@ -483,7 +490,7 @@ def compare_limit(name: str, gpu: str | Gpu | None) -> dict[str, object]:
         found = every * largest(fits, above=2 * max(row["predicted batch"] // every, 1))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    error = round(100 * (row["predicted batch"] / found - 1), 3) if found else ""
+    error = off(row["predicted batch"], found) if found else ""
     return row | {"measured batch": found, "error %": error, "seconds": round(perf_counter() - start, 1)}
 
 
@@ -495,7 +502,8 @@ def predict_limit(name: str, gpu: str | Gpu | None, torch_version: str = torch._
 
 def shape_of(model: str) -> tuple[int, ...]:
     """One sample of a model."""
-    return (1, 28, 28) if "mlp" in model else (3, 32, 32) if model == "cnn" else PHOTO
+    shapes = {family.model: family.sample_shape for family in FAMILIES}
+    return shapes.get(model, shapes["mlp"])  # deep_mlp is of no family
 
 
 def largest(fits: Callable[[int], bool], above: int) -> int:
@@ -602,7 +610,7 @@ def pull(name: str, batch_size: int, lever: str, gpu: str | Gpu | None) -> dict[
         else:
             counted = measure(model, **settings).allocator
             row |= {f"measured {kind}": counted[kind] for kind in GOALS}
-            row["measured phase"] = max((phase for phase in PHASES if phase in counted), key=counted.get)
+            row["measured phase"] = measured_phase(counted)
             clear()
             spent = seconds(step_of(model, settings), at_least=0.3)
     finally:

@@ -52,8 +52,7 @@ BESIDE = {
     "Linear 1,024 to 1,024, fp32, forward, 10,240 rows, 1 times": "8.0078 MiB beyond the tensors, which the 100 "
     "layers of the same source do not have",
     "two linear 4,096 to 128,256 + Jensen-Shannon divergence, bf16, tokens = 1,024": "0.075 %: the rests of blocks of "
-    "501 MiB in the segments of 1,002 MiB that the script leaves behind; from 2,048 tokens on to the byte, but for the "
-    "17 KB that a sum borrows",
+    "501 MiB in the segments of 1,002 MiB that the script leaves behind; from 2,048 tokens on within 17 KB",
 }
 
 
