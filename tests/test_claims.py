@@ -1,7 +1,6 @@
 """One measuring test for each claim of the course; its name begins with the claim's id."""
 
 import copy
-import csv
 import json
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
-from helpers import data, memory, models, training
+from helpers import data, memory, models, recorded, training
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.folders import ROOT
@@ -102,14 +101,8 @@ def test_A3_at_batch_size_1_a_call_is_mostly_overhead(images):
         assert max(shares) > 0.5, shares
 
 
-def recorded(name: str) -> list[dict[str, float]]:
-    """What an H100 measured, row by row."""
-    with open(ROOT / "benchmarks" / "results" / f"gpu-nvidia-h100-80gb-hbm3-{name}.csv", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_A3_and_A4_as_an_h100_recorded_them():
-    rows = {int(row["B"]): row for row in recorded("speed")}
+    rows = {int(row["B"]): row for row in recorded.rows("speed")}
     rate, copy = ({b: float(row[name]) for b, row in rows.items()} for name in ("forward samples/s", "copy us/sample"))
     assert round(rate[32768] / rate[1]) == 2355
     assert all(1.7 < rate[2 * b] / rate[b] < 2.4 for b in (2**power for power in range(11)))  # up to B = 2,048
@@ -711,7 +704,6 @@ def test_B15_batch_optimizer_and_network_move_the_peak():
 
 PHOTO, DIGIT = (3, 224, 224), (1, 28, 28)
 CARD = memory.SimulatedGpu("RTX 3070")
-ON_A_GPU = ROOT / "benchmarks" / "results"
 
 
 def straight_line(at, low, high, room):
@@ -744,7 +736,7 @@ def test_B16_below_the_kink_step_has_the_peak_and_a_smaller_batch_saves_nothing(
 
 
 def test_B16_on_an_h100_the_line_says_2_to_22_percent_too_many():
-    rows = list(csv.DictReader((ON_A_GPU / "gpu-nvidia-h100-80gb-hbm3-limit.csv").open(encoding="utf-8")))
+    rows = recorded.rows("limit")
     off = [int(row["straight line"]) / int(row["measured batch"]) - 1 for row in rows]
     assert min(off) > 0.01 and max(off) < 0.22
     for row in rows:
@@ -776,16 +768,13 @@ def test_B17_fp16_needs_a_scaler_and_pure_bf16_loses_small_updates():
 
 
 def test_B17_B18_time_on_an_h100_depends_on_network_and_batch():
-    stored = ON_A_GPU / "gpu-nvidia-h100-80gb-hbm3-levers.csv"
-    rows = list(csv.DictReader(stored.open(encoding="utf-8"))) if stored.exists() else []
-    spent = {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in rows if not row["error"]}
+    spent = {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in recorded.rows("levers")}
     half, parts = (
         {key[:2]: spent[key] / spent[*key[:2], "as it is"] for key in spent if key[2] == lever}
         for lever in ("bf16", "accumulate 4")
     )
-    if rows:
-        assert half["deep_mlp", "16384"] < 0.15 and half["mlp", "1024"] > 1 and half["resnet18", "128"] > 0.8
-        assert all(ratio > 1 for ratio in parts.values())
+    assert half["deep_mlp", "16384"] < 0.15 and half["mlp", "1024"] > 1 and half["resnet18", "128"] > 0.8
+    assert all(ratio > 1 for ratio in parts.values())
 
 
 @pytest.mark.parametrize(

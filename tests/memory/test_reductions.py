@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers import recorded
 from helpers.folders import ROOT
 from helpers.memory import GPUS, Gpu, any_batch, trace
 from helpers.memory.reductions import Sum, buffers, sum_of
@@ -120,7 +121,19 @@ def test_lesson_08_s_mlp_takes_what_the_h100_said():
 
 def test_the_levers_on_a_transformer_are_exact_but_for_96_bytes():
     """Among them the peak in forward, where LayerNorm copies an input that is not contiguous."""
-    with open(MEASURED.with_name(MEASURED.stem + "-levers.csv"), encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] == "vit_b_16"]
+    rows = [row for row in recorded.rows("levers") if row["model"] == "vit_b_16"]
     assert len(rows) == 15
     assert {int(row["measured requested"]) - int(row["predicted requested"]) for row in rows} == {0, -96}
+
+
+def test_what_the_lessons_say_of_the_h100_beside_no_cell():
+    """Lesson 07: 407 settings, ResNet-18 up to 5 % more. Lesson 08: 527 MiB of context. Lesson 09: 1 % and 12 %."""
+    rows = measured_rows()
+    assert len(rows) == 407
+    assert round(max(-float(row["error requested %"]) for row in rows if row["model"] == "resnet18")) == 5
+    with open(MEASURED.with_name(MEASURED.stem + "-calibration.csv"), encoding="utf-8", newline="") as file:
+        context = {row["name"]: row["value"] for row in csv.DictReader(file)}["context before any product"]
+    assert round(int(context) / 2**20) == 527
+    off = {row["model"]: abs(float(row["error %"])) for row in recorded.rows("limit")}
+    shown = [off[name] for name in ("mlp", "deep_mlp", "resnet18", "resnet50, SGD", "vit_b_16")]
+    assert round(max(shown)) == 1 and round(max(off.values())) == 12
