@@ -74,6 +74,7 @@ for gpu in (*GPUS, 'RTX 3070'):
 fit""",
         control="select",
     ),
+    Candidate("curves", "panels.CurvesPanel()", control="select"),
     Candidate("split", "panels.SplitPanel(global_batch=1, ranks=8)"),
     Candidate(
         "interact",

@@ -1,5 +1,7 @@
 """How strongly the loss bends: the largest eigenvalue of its matrix of second derivatives (the Hessian)."""
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +20,7 @@ class Sharpness:
     iterations: int  #: products of the Hessian with a vector
     converged: bool  #: whether an eigenvalue is sure to lie within the tolerance
     error: float  #: at most so far from `value` is an eigenvalue
-    shifted: bool  #: whether a negative eigenvalue was larger in size, and was dealt with
+    shifted: bool  #: whether a second search was needed, since a negative eigenvalue was as large in size, or larger
 
     @property
     def sentence(self) -> str:
@@ -39,8 +41,9 @@ def sharpness(
     made: H v is the gradient of (gradient . v), by a second backward (Pearlmutter 1994, "Fast exact multiplication by
     the Hessian"). The estimate is v . H v for v of length 1. As H is symmetric, an eigenvalue lies within the length of
     H v - (estimate) v; the search stops when that is at most `tolerance` times the estimate, or after `most` products.
-    It finds the largest size, so if a negative eigenvalue comes out, it is taken off the diagonal and the search is
-    done again: then no eigenvalue is negative, and the largest in size is the largest. (`most` holds for each search.)
+    It finds the largest size. So if that is of a negative eigenvalue, or if it does not settle, since a negative one is
+    as large in size, the search is done again with that size added to the whole diagonal of H: then no eigenvalue is
+    negative, and the largest in size is the largest. (`most` holds for each of the two searches.)
     The model's gradients and modes stay as they are. Raises `Problem` for arguments that do not fit, and for a model
     that fails or has no second derivative.
     """
@@ -78,21 +81,23 @@ def _largest(
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(len(gradient), generator=generator).to(gradient)
     value, error, iterations = _power(hessian_times, start, 0.0, tolerance, most)
-    shifted = value < 0
+    shifted = value < 0 or error > tolerance * value
     if shifted:
-        value, error, more = _power(hessian_times, start, value - error, tolerance, most)
+        size = abs(value) + error  # the length of H v is at most that
+        value, error, more = _power(hessian_times, start, size, tolerance, most)
         iterations += more
     return Sharpness(value, iterations, error <= tolerance * abs(value), error, shifted)
 
 
-def _power(times: object, vector: Tensor, shift: float, tolerance: float, most: int) -> tuple[float, float, int]:
-    """The eigenvalue of H - shift that is largest in size, plus shift; its error; the number of products."""
-    for count in range(1, most + 1):
+def _power(
+    times: Callable[[Tensor], Tensor], vector: Tensor, added: float, tolerance: float, most: int
+) -> tuple[float, float, int]:
+    """The eigenvalue of H whose sum with `added` is largest in size; its error; the number of products."""
+    for count in itertools.count(1):
         vector = vector / vector.norm()
         product = times(vector)
         value = float(vector @ product)
         error = float((product - value * vector).norm())
-        if error <= tolerance * abs(value):
-            break
-        vector = product - shift * vector
-    return value, error, count
+        if error <= tolerance * abs(value) or count == most:
+            return value, error, count
+        vector = product + added * vector

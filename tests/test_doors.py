@@ -21,7 +21,7 @@ from tools import out_of_memory
 from torch import nn
 
 import helpers
-from helpers import accumulate, data, memory, models, originals, panels, split
+from helpers import accumulate, batch_size, data, memory, models, originals, panels, split
 from helpers.problems import Problem
 
 if not hasattr(signal, "setitimer"):
@@ -226,6 +226,17 @@ VALID = {
     "will_it_fit.network": lambda: {"model": "digits MLP"},
     "processes.launch": lambda: {"script": "split_batch.py"},
     "processes.run": lambda: {"function": one_number},
+    "sharpness.sharpness": lambda: to_train() | {"most": 3},
+    "batch_size.learning_rate": lambda: {"batch_size": 8},
+    "batch_size.all_steps": lambda: {"batch_size": 8},
+    "batch_size.train": lambda: {"batch_size": 8, "steps": 3},
+    "batch_size.is_recorded": lambda: {"step": 8},
+    "batch_size.one_step": lambda: {"batch_size": 8},
+    "batch_size.stored": lambda: {"batch_size": 16},
+    "batch_size.step_times": dict,
+    "batch_size.curves": dict,
+    "batch_size.needed": dict,
+    "batch_size.endings": dict,
     "split.split": lambda: {"model": "digits MLP", "global_batch": 8},
     "split.is_slow": lambda: {"model": "digits MLP"},
     "split.shard_bytes": lambda: {"shapes": [(3, 2)], "rank": 0, "ranks": 2, "sharding": "FSDP"},
@@ -262,6 +273,8 @@ VALID = {
     "figures.split_picture": lambda: {"split": split.split("digits MLP", 8)},
     "figures.strips_picture": lambda: {"trace": traced(), "names": ["parameters"]},
     "figures.levers_picture": lambda: {"steps": {"now": traced(), "bf16": traced()}, "sentence": "Two."},
+    "figures.curves_picture": lambda: {"curves": batch_size.curves()},
+    "figures.endings_picture": lambda: {"endings": batch_size.endings()},
     "figures.accumulate_picture": lambda: {"accumulated": accumulate.accumulate()},
 } | {f"panels.{name}{part}": dict for name in PANELS for part in ("", ".set")}
 #: What the authors of the course write, not a learner: the texts and bounds of guards, and the recipe of all panels.

@@ -8,6 +8,7 @@ the shapes of a drawing (see `shapes`), which `svg` draws for a live panel and `
 from helpers.figures.accumulate import accumulate_picture
 from helpers.figures.bars import bars
 from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Picture
+from helpers.figures.batch_size import curves_picture, endings_picture
 from helpers.figures.blocks import block_picture, layers_picture, norm_picture
 from helpers.figures.broadcast import broadcast_picture
 from helpers.figures.cells import memory_row

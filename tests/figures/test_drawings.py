@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from tools import legible, of, out_of_memory, problem, words
 
-from helpers import data, figures, models
+from helpers import batch_size, data, figures, models
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.figures import accumulate as accumulations
@@ -30,6 +30,7 @@ from helpers.figures import (
     strips,
     svg,
 )
+from helpers.figures import batch_size as sizes
 from helpers.figures import layout as layouts
 from helpers.figures import shape_flow as flows
 from helpers.figures import split as splits
@@ -177,6 +178,12 @@ DRAWINGS = {
     "largest split": lambda: splits.draw(split("ResNet-18", 8191, 8, 16, "DDP")),
     "empty micro-batches": lambda: splits.draw(split("digits MLP", 1, 8, 16, "ZeRO-1")),
     "sharded split": lambda: splits.draw(split("ResNet-18", 256, 8, 1, "FSDP")),
+    "curves": lambda: sizes.draw(batch_size.curves("digits", "loss", "examples", "linear")),
+    "largest curves": lambda: sizes.draw(batch_size.curves("digits, low rate", "accuracy", "seconds", "sqrt")),
+    "lost curves": lambda: sizes.draw(batch_size.curves("colours", "loss", "steps", "fixed")),
+    "endings": lambda: sizes.draw_endings(batch_size.endings("digits", "fixed")),
+    "largest endings": lambda: sizes.draw_endings(batch_size.endings("digits, low rate", "linear", "steps")),
+    "endings of colours": lambda: sizes.draw_endings(batch_size.endings("colours", "sqrt", "loss")),
     "all strips": lambda: strips.draw(step_memory("ResNet-18", 8192).trace, CATEGORIES),
 }
 
@@ -462,7 +469,8 @@ def test_the_stacks_of_a_split_are_as_high_as_what_lies_on_each_rank(sharding, r
 RECORDS = (
     figures.memory_bar, figures.step_timeline, figures.kept_picture, figures.speed_up, figures.broadcast_picture,
     figures.unroll_picture, figures.features_picture, figures.block_picture, figures.norm_picture, figures.memory_row,
-    figures.out_of_memory, figures.accumulate_picture, figures.split_picture,
+    figures.out_of_memory, figures.accumulate_picture, figures.split_picture, figures.curves_picture,
+    figures.endings_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -365,6 +365,15 @@ GALLERY = {
             "Checkpointing": ("on",),
         },
     ),
+    "curves": (
+        "panels.CurvesPanel()",
+        {
+            "Same": ("steps", "seconds"),
+            "Learning rate": ("linear", "sqrt"),
+            "Measure": ("accuracy",),
+            "Data": ("digits, low rate", "colours"),
+        },
+    ),
     "split": (
         "panels.SplitPanel()",
         {

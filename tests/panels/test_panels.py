@@ -12,7 +12,7 @@ import tools
 import torch
 from PIL import Image
 
-from helpers import figures, layout, panels, split, step_memory, will_it_fit
+from helpers import batch_size, figures, layout, panels, split, step_memory, will_it_fit
 from helpers.figures import shapes
 from helpers.panels.core import LARGEST_B
 from helpers.problems import Problem
@@ -476,3 +476,26 @@ def test_each_topic_has_one_name_on_all_floors(name):
 
 def test_a_model_without_layers_is_shown_and_not_replaced():
     assert "returns (8, 1, 28, 28). Its 0 parameters" in panels.BatchPanel(model=torch.nn.Sequential()).text
+
+
+# the curves panel of lesson 11
+
+
+def test_the_curves_panel_shows_the_record_of_its_settings():
+    panel = panels.CurvesPanel()
+    assert panel.values == {"axis": "examples", "rule": "fixed", "measure": "loss", "data": "digits"}
+    for values in ({}, {"axis": "seconds"}, {"rule": "linear", "measure": "accuracy"}, {"data": "colours"}):
+        panel.set(**values)
+        record = batch_size.curves(**panel.values)
+        assert panel.record == record and panel.text == record.sentence
+    names = [text for text in words(panel) if text.startswith("B = ") or "✗" in text.partition("/")[0]]
+    assert len(names) >= 6
+
+
+def test_the_curves_panel_refuses_bad_values_and_nothing_moves():
+    panel = panels.CurvesPanel()
+    before = panel.values, panel.text
+    for wrong in ({"axis": "epochs"}, {"rule": None}, {"measure": 3}, {"data": "cats"}, {"batch_size": 64}):
+        with pytest.raises(Problem):
+            panel.set(**wrong)
+        assert (panel.values, panel.text) == before
