@@ -131,6 +131,15 @@ def learning_rate(batch_size: int, rule: str = "fixed", data: str = "digits") ->
     return setting.rate * {"fixed": 1.0, "linear": factor, "sqrt": factor**0.5}[one_of("rule", rule, RULES)]
 
 
+def rule_in_words(rule: str = "fixed", data: str = "digits") -> str:
+    """The learning rate of a rule as a product: "learning rate 0.4 x B / 64 (linear)".
+
+    Raises `Problem` for a value that is not allowed.
+    """
+    factor = {"fixed": "", "linear": f" x B / {AT}", "sqrt": f" x √(B / {AT})"}[one_of("rule", rule, RULES)]
+    return f"learning rate {_setting(data).rate:g}{factor} ({rule})"
+
+
 def all_steps(batch_size: int) -> int:
     """The steps of a whole run: as many as at B = 64, or as it takes for as many examples, whichever is more.
 
@@ -291,7 +300,7 @@ class Curves:
     @property
     def sentence(self) -> str:
         """What is seen at the end of the lines."""
-        first = f"{self.data}, learning rate {self.rule}: after {self.limit_in_words}"
+        first = f"{self.data}, {rule_in_words(self.rule, self.data)}: after {self.limit_in_words}"
         told, order = [], self.order
         if not order:
             told.append(f"{first} no batch size has learned")
@@ -393,7 +402,7 @@ class Needed:
     @property
     def sentence(self) -> str:
         """Which batch size is the quickest, by each count."""
-        start = f"{self.data}, learning rate {self.rule}, down to a training loss of {self.loss:g}"
+        start = f"{self.data}, {rule_in_words(self.rule, self.data)}, down to a training loss of {self.loss:g}"
         if self.least("steps") is None:
             return f"{start}: no batch size comes there."
         ends = [f"B = {self.least(axis).batch_size:,} needs the fewest {axis}" for axis in AXES]
@@ -437,6 +446,7 @@ class Ends:
     """The runs with one batch size, at the moment that is compared; those that did not come there are left out."""
 
     batch_size: int
+    learning_rate: float
     sharpness: tuple[float, ...]  #: of each run
     accuracy: tuple[float, ...]  #: on the test set, 0 to 1
     loss: tuple[float, ...]  #: on the training set
@@ -507,10 +517,14 @@ class Endings:
     @property
     def sentence(self) -> str:
         """Both verdicts, and who is left out."""
-        out = [f"B = {row.batch_size:,} {row.left_out} runs" for row in self.rows if row.left_out]
-        missing = f" Not there: {', '.join(out)}." if out else ""
-        start = f"{self.data}, learning rate {self.rule}, after {self.moment}."
-        return f"{start} {self.verdict('sharpness')} {self.verdict('accuracy')}{missing}"
+        start = f"{self.data}, {rule_in_words(self.rule, self.data)}, after {self.moment}."
+        return f"{start} {self.verdict('sharpness')} {self.verdict('accuracy')} {self.missing}"
+
+    @property
+    def missing(self) -> str:
+        """Which runs are left out."""
+        out = [f"{row.left_out} at B = {row.batch_size:,}" for row in self.rows if row.left_out]
+        return f"Runs that did not come there: {', '.join(out)}." if out else "All runs came there."
 
 
 def endings(data: str = "digits", rule: str = "fixed", at: str = "loss") -> Endings:
@@ -528,8 +542,28 @@ def endings(data: str = "digits", rule: str = "fixed", at: str = "loss") -> Endi
         runs = _all_seeds(data, size, rule)
         there = [one for run in runs if not run.diverged for one in run.endings if one.at == at]
         columns = ([getattr(one, name) for one in there] for name in ("sharpness", "accuracy", "loss"))
-        rows.append(Ends(size, *map(tuple, columns), len(runs) - len(there)))
+        rows.append(Ends(size, learning_rate(size, rule, data), *map(tuple, columns), len(runs) - len(there)))
     return Endings(data, rule, at, tuple(rows))
+
+
+def correlations(data: str = "digits", measure: str = "sharpness", at: str = "loss") -> dict[str, float]:
+    """What goes with sharpness or test accuracy: rank correlations over all runs under all three rules.
+
+    The result: {"B": …, "learning rate": …, "learning rate / B": …}, each from -1 to 1. at: as for `endings`. A run at
+    B = 64 counts once. Raises `Problem` for a value that is not allowed, and if the tables are not there.
+    """
+    one_of("measure", measure, ("sharpness", "accuracy"))
+    values, causes = [], {"B": [], "learning rate": [], "learning rate / B": []}
+    for rule in RULES:
+        for row in endings(data, rule, at).rows:
+            if row.batch_size != AT or rule == RULES[0]:
+                rate = round(row.learning_rate, 9)
+                for value in getattr(row, measure):
+                    values.append(value)
+                    for name, cause in zip(causes, (row.batch_size, rate, rate / row.batch_size), strict=True):
+                        causes[name].append(cause)
+    ranks = _ranks(values)
+    return {name: _correlation(_ranks(cause), ranks) for name, cause in causes.items()}
 
 
 def _all_seeds(data: str, batch_size: int, rule: str) -> list[Run]:

@@ -180,7 +180,7 @@ def test_equal_values_share_their_rank():
 
     sizes, values = [1, 1, 4, 4, 64], [3.0, 2.0, 2.0, 7.0, 9.0]
     rows = tuple(
-        batch_size.Ends(size, tuple(v for s, v in zip(sizes, values, strict=True) if s == size), (), (), 0)
+        batch_size.Ends(size, 0.4, tuple(v for s, v in zip(sizes, values, strict=True) if s == size), (), (), 0)
         for size in (1, 4, 64)
     )
     found = batch_size.Endings("digits", "fixed", "steps", rows)

@@ -228,6 +228,8 @@ VALID = {
     "processes.run": lambda: {"function": one_number},
     "sharpness.sharpness": lambda: to_train() | {"most": 3},
     "batch_size.learning_rate": lambda: {"batch_size": 8},
+    "batch_size.rule_in_words": dict,
+    "batch_size.correlations": dict,
     "batch_size.all_steps": lambda: {"batch_size": 8},
     "batch_size.train": lambda: {"batch_size": 8, "steps": 3},
     "batch_size.is_recorded": lambda: {"step": 8},
@@ -287,6 +289,7 @@ RIGHT_ERRORS = {"data.ImageSet[i]": IndexError}
 #: Takes as many seconds as it is told to.
 SLOW = {"training.seconds.at_least": {"2.5", "0-dim float", "array ()"}}
 SLOW |= {"processes.launch.port": {"None"}}  # as if it were left out: the valid values show that
+SLOW |= {"batch_size.train.steps": {"None"}}  # a whole run: tests/test_batch_size.py has one
 #: Rooms in which every hostile value that gives a result stands in `TAKEN`, so that none is taken by mistake.
 LISTED = {"units", "data", "originals", "models", "training", "batch", "layout", "shape_flow"}
 TEXTS = {"text", "str of another kind"}

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import log, log2, log10
 from statistics import median
 
-from helpers.batch_size import AT, SETTINGS, Curve, Curves, Endings, Ends
+from helpers.batch_size import AT, SETTINGS, Curve, Curves, Endings, Ends, rule_in_words
 from helpers.figures.base import ERROR, Picture
 from helpers.figures.paper import picture
 from helpers.figures.shapes import Area, Drawing, Line, Marker, Shape, Text, rectangle
@@ -43,8 +43,8 @@ def draw(curves: Curves) -> Drawing:
     def x(value: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * log2(value / first) / _OCTAVES
 
-    heading = f"{curves.data}, learning rate {curves.rule}: {_MEASURED[curves.measure]} against {curves.axis}"
-    shapes: list[Shape] = [Text(_LEFT, 20, heading, bold=True)]
+    heading = f"{_MEASURED[curves.measure]}: {curves.data}, {rule_in_words(curves.rule, curves.data)}"
+    shapes: list[Shape] = [Text(4, 20, heading, bold=True)]
     for value, words in marks:
         shapes += [Line(((_LEFT, scale(value)), (_RIGHT, scale(value))), "#ddd")]
         shapes += [Text(_LEFT - 8, scale(value) + 5, words, "end")]
@@ -135,14 +135,12 @@ def _ends_in_words(curves: Curves) -> str:
 
 def draw_endings(endings: Endings) -> Drawing:
     """Two axes: sharpness and test accuracy for each batch size, a dot for each run, a line at the median."""
-    heading = f"{endings.data}, learning rate {endings.rule}: after {endings.moment}"
+    heading = f"{endings.data}, {rule_in_words(endings.rule, endings.data)}, after {endings.moment}"
     shapes: list[Shape] = [Text(4, 20, heading, bold=True)]
     shapes += _dots(endings, "sharpness", 52, "sharpness")
     shapes += _dots(endings, "accuracy", 424, "test accuracy in %", 100)
-    out = [f"B = {row.batch_size:,} {row.left_out}" for row in endings.rows if row.left_out]
-    told = f"Runs that are not there: {', '.join(out)}." if out else "All runs are there."
     shapes.append(Text(4, 338, "A dot: one run. A line: the median of the runs."))
-    shapes.append(Text(4, 358, told))
+    shapes.append(Text(4, 358, endings.missing))
     return Drawing(ENDINGS_HEIGHT, tuple(shapes), endings.sentence)
 
 
