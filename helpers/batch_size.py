@@ -474,8 +474,8 @@ class Endings:
 
     @property
     def there(self) -> tuple[Ends, ...]:
-        """Those of which at least three runs came there."""
-        return tuple(row for row in self.rows if len(row.accuracy) >= 3)
+        """Those of which at least four runs came there: fewer say little about a difference."""
+        return tuple(row for row in self.rows if len(row.accuracy) >= 4)
 
     def correlation(self, measure: str) -> float:
         """The rank correlation (Spearman) of batch size and measure over all runs, from -1 to 1; 0 without a rank.
@@ -489,7 +489,8 @@ class Endings:
     def differs(self, measure: str) -> bool:
         """Whether the runs at the smallest and at the largest batch size have no value in common.
 
-        If chance alone ruled, five runs would all be above five others, or all below, in 2 of 252 cases.
+        If chance alone ruled, five runs would all be above five others, or all below, in 2 of 252 cases. False where
+        fewer than two batch sizes can be compared.
         Raises `Problem` as `correlation` does.
         """
         one_of("measure", measure, ("sharpness", "accuracy"))
@@ -503,7 +504,7 @@ class Endings:
         one_of("measure", measure, ("sharpness", "accuracy"))
         name = {"sharpness": "sharpness", "accuracy": "test accuracy"}[measure]
         if len(self.there) < 2:
-            return f"The {name} cannot be compared: fewer than two batch sizes came there."
+            return f"The {name} cannot be compared: fewer than two batch sizes have four runs there."
         first, last = self.there[0], self.there[-1]
         ends = " and ".join(
             f"{_range(getattr(row, measure), measure)} at B = {row.batch_size:,}" for row in (first, last)

@@ -166,11 +166,11 @@ def test_what_is_needed_is_where_the_line_first_crosses(tables):
 
 
 def test_the_verdict_asks_for_runs_that_have_no_value_in_common(tables):
-    learned = {(size, seed): falling(0.01) for size in (1, 64) for seed in range(3)}
+    learned = {(size, seed): falling(0.01) for size in (1, 64) for seed in range(5)}
     tables(learned)
     found = batch_size.endings(at="steps")
     assert found.differs("sharpness") and "higher at the largest B in every run" in found.verdict("sharpness")
-    assert found.correlation("sharpness") == pytest.approx(0.878, abs=1e-3)
+    assert found.correlation("sharpness") == pytest.approx(0.870, abs=1e-3)
     assert not found.differs("accuracy") and "no difference" in found.verdict("accuracy")
     assert found.correlation("accuracy") == 0
 

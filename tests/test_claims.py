@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
-from helpers import data, memory, models, recorded, training
+from helpers import batch_size, data, memory, models, recorded, training
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.folders import ROOT
@@ -797,3 +797,41 @@ def test_B18_memory_falls_nearly_as_one_over_k():
     cnn = models.cnn((3, 32, 32), 32)
     peaks = {k: memory.trace(cnn, (3, 32, 32), 512, accumulate=k).peak for k in (1, 2, 4, 8, 16)}
     assert all(1 / k <= peak / peaks[1] < 1.1 / k for k, peak in peaks.items())
+
+
+def test_B19_slow_by_steps_is_not_slow_by_examples():
+    """Digits, an MLP, plain SGD, five seeds: with a rate in step with B, the same examples teach the same, up to 64."""
+    lines = {line.batch_size: line for line in batch_size.needed("digits, low rate", "linear").lines}
+    small = [lines[size] for size in (1, 4, 16, 64)]
+    assert all(line.reached == 5 for line in small)
+    assert max(line.examples for line in small) < 1.1 * min(line.examples for line in small)
+    for few, more in zip(small, small[1:], strict=False):
+        assert few.steps > 3.5 * more.steps and few.seconds > 1.5 * more.seconds
+    ends = {line.batch_size: line for line in batch_size.curves("digits, low rate", "loss", "steps", "linear").lines}
+    assert ends[1].middle[-1] > 10 * ends[64].middle[-1]
+    assert batch_size.needed("digits, low rate", "linear").least("seconds").batch_size == 256
+    assert lines[1437].reached == 0  # 22 times the rate is too much
+
+
+def test_B19_with_a_fixed_rate_more_images_in_a_batch_buy_few_steps_beyond_64():
+    lines = {line.batch_size: line for line in batch_size.needed("digits, low rate", "fixed").lines}
+    assert lines[1437].steps == pytest.approx(lines[64].steps, rel=0.1)
+    assert lines[1437].examples > 20 * lines[64].examples and lines[1437].seconds > 10 * lines[64].seconds
+    assert lines[4].examples < 0.2 * lines[64].examples and lines[4].seconds < lines[64].seconds
+    assert lines[1].reached == 0  # the same rate is too much for one image at a time
+
+
+@pytest.mark.parametrize("data_", ["digits", "colours"])
+def test_B19_from_the_best_rate_at_64_rules_work_downwards_only(data_):
+    """The rate that is best at 64 is near the largest that can be trained at all."""
+    fixed, linear = (batch_size.curves(data_, rule=rule).lines for rule in ("fixed", "linear"))
+    assert [line.learns for line in linear] == [True] * 4 + [False] * 2
+    assert not fixed[0].learns and all(line.learns for line in fixed[2:])
+
+
+def test_B19_an_example_costs_more_in_a_small_batch():
+    """On the CPU, one thread: what a step costs beside its images."""
+    for data_ in batch_size.DATA:
+        each = [ratio / size for size, (ratio, _, _) in batch_size.step_times(data_).items()]
+        assert each == sorted(each, reverse=True) or each[-1] < each[0] / 10
+        assert each[0] > 10 * each[3]
