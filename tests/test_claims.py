@@ -835,3 +835,42 @@ def test_B19_an_example_costs_more_in_a_small_batch():
         each = [ratio / size for size, (ratio, _, _) in batch_size.step_times(data_).items()]
         assert each == sorted(each, reverse=True) or each[-1] < each[0] / 10
         assert each[0] > 10 * each[3]
+
+
+def test_B20_at_the_same_training_loss_the_test_accuracy_does_not_depend_on_the_batch():
+    """Digits and colours, an MLP, plain SGD, three rules, five seeds: no difference beyond what the seeds differ."""
+    for data_ in batch_size.DATA:
+        for rule in batch_size.RULES:
+            found = batch_size.endings(data_, rule, "loss")
+            assert len(found.there) >= 4 and not found.differs("accuracy"), (data_, rule)
+            assert "no difference" in found.verdict("accuracy")
+    assert all(abs(batch_size.correlations(data_, "accuracy")["B"]) < 0.25 for data_ in batch_size.DATA)
+
+
+def test_B20_after_the_same_examples_a_large_batch_is_behind_because_it_has_taken_few_steps():
+    for data_ in ("digits", "colours"):
+        same_examples, same_steps = (batch_size.endings(data_, "fixed", at) for at in ("examples", "steps"))
+        assert "lower at the largest B in every run" in same_examples.verdict("accuracy")
+        assert min(same_steps.there[-1].accuracy) > max(same_examples.there[-1].accuracy) + 0.08
+        assert min(same_steps.there[-1].accuracy) >= max(same_steps.there[0].accuracy) - 0.005
+
+
+def test_B20_sharper_with_a_fixed_rate_on_the_digits_but_not_on_the_colours_or_by_the_linear_rule():
+    for data_ in ("digits", "digits, low rate"):
+        found = batch_size.endings(data_, "fixed", "loss")
+        assert "higher at the largest B in every run" in found.verdict("sharpness")
+        assert found.correlation("sharpness") > 0.8
+    assert not batch_size.endings("colours", "fixed", "loss").differs("sharpness")
+    for data_ in batch_size.DATA:  # here the rate rises with the batch
+        found = batch_size.endings(data_, "linear", "loss")
+        assert "lower at the largest B in every run" in found.verdict("sharpness")
+    low = batch_size.endings("digits, low rate", "linear", "loss").there[:4]
+    middles = [sorted(row.sharpness)[2] for row in low]
+    assert max(middles) < 1.2 * min(middles)  # from 1 to 64
+
+
+def test_B20_a_large_batch_is_stable_only_where_the_rate_lets_it_be():
+    """From a quarter of the best rate all sizes learn by "fixed" and "sqrt"; times 22, none does."""
+    for rule, learns in (("fixed", 5), ("sqrt", 5), ("linear", 0)):
+        line = batch_size.curves("digits, low rate", rule=rule).lines[-1]
+        assert line.batch_size == 1437 and line.seeds - line.diverged == learns
