@@ -62,11 +62,10 @@ def draw(curves: Curves) -> Drawing:
     shapes.append(Line(((_LEFT, _TOP), (_LEFT, _BOTTOM), (_RIGHT, _BOTTOM))))
     shapes += _names(looks, scale)
     shapes.append(Text((_LEFT + _RIGHT) / 2, _BOTTOM + 42, _COUNTED[curves.axis], "middle"))
-    seeds = curves.lines[0].seeds
-    shapes.append(
-        Text(_LEFT, _BOTTOM + 64, f"Line: median of {seeds} seeds. Band: lowest to highest. Thicker: larger B.")
-    )
-    shapes.append(Text(_LEFT, _BOTTOM + 83, "✗: so many runs did not learn. Dashed: most of them."))
+    told = f"Line: median of {curves.lines[0].seeds} seeds. Band: lowest to highest, if all learn. Thicker: larger B."
+    shapes.append(Text(_LEFT, _BOTTOM + 64, told))
+    more = "✗: so many runs did not learn. Dashed: most of them. Lines may lie on each other."
+    shapes.append(Text(_LEFT, _BOTTOM + 83, more))
     return Drawing(HEIGHT, tuple(shapes), curves.sentence, detail=_ends_in_words(curves))
 
 

@@ -19,7 +19,7 @@ class CurvesPanel(Panel):
 
     title = "curves panel"
     height = figures.HEIGHT
-    lines = 5
+    lines = 4
     draw = staticmethod(figures.draw)
 
     def __init__(self, axis: str = "examples", rule: str = "fixed", measure: str = "loss", data: str = "digits"):
