@@ -27,6 +27,8 @@ def test_rules_multiply_the_rate_at_64():
         assert batch_size.learning_rate(256, rule) == factor * rate
         assert batch_size.learning_rate(AT, rule) == rate
         assert batch_size.learning_rate(16, rule) == rate / factor
+    assert batch_size.rule_in_words("linear", "colours") == "learning rate 0.05 x B / 64 (linear)"
+    assert batch_size.rule_in_words("fixed", "colours") == "learning rate 0.05 (fixed)"
 
 
 def test_a_run_has_as_many_steps_and_as_many_examples_as_that_at_64(run):
@@ -173,6 +175,21 @@ def test_the_verdict_asks_for_runs_that_have_no_value_in_common(tables):
     assert found.correlation("sharpness") == pytest.approx(0.870, abs=1e-3)
     assert not found.differs("accuracy") and "no difference" in found.verdict("accuracy")
     assert found.correlation("accuracy") == 0
+
+
+def test_what_goes_with_sharpness_is_counted_over_all_rules(monkeypatch):
+    def one_rule(data, rule, at):
+        rates = {"fixed": (0.4, 0.4), "linear": (0.1, 0.4), "sqrt": (0.2, 0.4)}[rule]
+        rows = tuple(
+            batch_size.Ends(size, rate, (size / rate,) * 2, (0.9, 0.9), (), 0)
+            for size, rate in zip((16, 64), rates, strict=True)
+        )
+        return batch_size.Endings(data, rule, at, rows)
+
+    monkeypatch.setattr(batch_size, "endings", one_rule)
+    found = batch_size.correlations("digits")
+    assert found["learning rate / B"] == pytest.approx(-1) and found["learning rate"] > -1
+    assert set(batch_size.correlations("digits", "accuracy").values()) == {0.0}
 
 
 def test_equal_values_share_their_rank():

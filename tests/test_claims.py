@@ -2,6 +2,7 @@
 
 import copy
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -844,6 +845,8 @@ def test_B20_at_the_same_training_loss_the_test_accuracy_does_not_depend_on_the_
             found = batch_size.endings(data_, rule, "loss")
             assert len(found.there) >= 4 and not found.differs("accuracy"), (data_, rule)
             assert "no difference" in found.verdict("accuracy")
+            for one, other in combinations((row.accuracy for row in found.there), 2):
+                assert max(one) >= min(other) and max(other) >= min(one)  # nor between any other two sizes
     assert all(abs(batch_size.correlations(data_, "accuracy")["B"]) < 0.25 for data_ in batch_size.DATA)
 
 
