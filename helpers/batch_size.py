@@ -242,7 +242,8 @@ def stored(batch_size: int, rule: str = "fixed", seed: int = 0, data: str = "dig
 def step_times(data: str = "digits") -> dict[int, tuple[float, float, float]]:
     """The time of a step with B images as a ratio to that with 64: {B: (median, lowest, highest) of many rounds}.
 
-    Processor time of one thread on a CPU, each B in turns with B = 64; a GPU has other ratios. Raises `Problem` as `stored` does.
+    Processor time of one thread on a CPU, each B in turns with B = 64; a GPU has other ratios.
+    Raises `Problem` as `stored` does.
     """
     name = _setting(data).load.__name__
     ratios: dict[int, list[float]] = {AT: [1.0]}
