@@ -76,6 +76,7 @@ fit""",
     ),
     Candidate("curves", "panels.CurvesPanel()", control="select"),
     Candidate("split", "panels.SplitPanel(global_batch=1, ranks=8)"),
+    Candidate("gradient noise", "panels.GradientNoisePanel()"),
     Candidate(
         "interact",
         """import matplotlib.pyplot as plt

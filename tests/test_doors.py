@@ -21,7 +21,7 @@ from tools import out_of_memory
 from torch import nn
 
 import helpers
-from helpers import accumulate, batch_size, data, memory, models, originals, panels, split
+from helpers import accumulate, batch_size, data, memory, models, noise, originals, panels, split
 from helpers.problems import Problem
 
 if not hasattr(signal, "setitimer"):
@@ -147,6 +147,11 @@ def traced() -> memory.Trace:
 
 
 @cache
+def sample_gradients() -> noise.SampleGradients:
+    return noise.per_sample(**to_train())
+
+
+@cache
 def every_batch():
     return memory.any_batch(**to_trace())
 
@@ -243,6 +248,11 @@ VALID = {
     "split.is_slow": lambda: {"model": "digits MLP"},
     "split.shard_bytes": lambda: {"shapes": [(3, 2)], "rank": 0, "ranks": 2, "sharding": "FSDP"},
     "split.held": lambda: {"model": network(), "optimizer": torch.optim.Adam(network().parameters())},
+    "noise.per_sample": to_train,
+    "noise.gradient_noise": lambda: {"samples": sample_gradients(), "batch_size": 2},
+    "noise.samples_at": lambda: {"moment": "at the start"},
+    "noise.trained": lambda: {"moment": "at the start"},
+    "noise.is_slow": lambda: {"moment": "at the start"},
     "figures.tiles": lambda: {"images": pixels(), "columns": 2, "rows": 1},
     "figures.tile_grid": lambda: {"batch_size": 8},
     "figures.image_row": lambda: {"images": pixels(), "titles": ("a", "b"), "sentence": "Two."},
@@ -273,6 +283,7 @@ VALID = {
     "figures.step_timeline": lambda: {"trace": traced()},
     "figures.kept_picture": lambda: {"trace": traced()},
     "figures.split_picture": lambda: {"split": split.split("digits MLP", 8)},
+    "figures.noise_picture": lambda: {"noise": noise.gradient_noise(sample_gradients(), 2)},
     "figures.strips_picture": lambda: {"trace": traced(), "names": ["parameters"]},
     "figures.levers_picture": lambda: {"steps": {"now": traced(), "bf16": traced()}, "sentence": "Two."},
     "figures.curves_picture": lambda: {"curves": batch_size.curves()},

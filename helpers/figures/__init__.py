@@ -18,6 +18,7 @@ from helpers.figures.flatten import entry_picture, features_picture, product_pic
 from helpers.figures.gpu_memory import gpu_boxes, out_of_memory
 from helpers.figures.images import image_row, tile_grid, tiles
 from helpers.figures.kept import kept_picture
+from helpers.figures.noise import noise_picture
 from helpers.figures.peak import peak_against_batch
 from helpers.figures.shown import imshow_row, order_picture
 from helpers.figures.split import split_picture

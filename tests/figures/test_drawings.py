@@ -32,6 +32,7 @@ from helpers.figures import (
 )
 from helpers.figures import batch_size as sizes
 from helpers.figures import layout as layouts
+from helpers.figures import noise as noises
 from helpers.figures import shape_flow as flows
 from helpers.figures import split as splits
 from helpers.figures import step_memory as steps
@@ -39,6 +40,7 @@ from helpers.figures import will_it_fit as fits
 from helpers.figures.bars import draw as draw_bars
 from helpers.layout import OPERATIONS, layout, walk
 from helpers.memory import CATEGORIES, GPUS, trace
+from helpers.noise import MOMENTS, gradient_noise, per_sample, samples_at
 from helpers.shape_flow import shape_flow
 from helpers.split import PARTS, SHARDINGS, split
 from helpers.step_memory import StepMemory, step_memory
@@ -178,6 +180,12 @@ DRAWINGS = {
     "largest split": lambda: splits.draw(split("ResNet-18", 8191, 8, 16, "DDP")),
     "empty micro-batches": lambda: splits.draw(split("digits MLP", 1, 8, 16, "ZeRO-1")),
     "sharded split": lambda: splits.draw(split("ResNet-18", 256, 8, 1, "FSDP")),
+    "noise": lambda: noises.draw(gradient_noise(samples_at(MOMENTS[0]), 64, moment=MOMENTS[0])),
+    "most noise": lambda: noises.draw(gradient_noise(samples_at(MOMENTS[2]), 1, moment=MOMENTS[2])),
+    "no noise": lambda: noises.draw(gradient_noise(samples_at(MOMENTS[1]), 1437, moment=MOMENTS[1])),
+    "noise of two samples": lambda: noises.draw(
+        gradient_noise(per_sample(models.mlp(), DIGITS[:2] / 255, torch.tensor([3, 4])), 1)
+    ),
     "curves": lambda: sizes.draw(batch_size.curves("digits", "loss", "examples", "linear")),
     "largest curves": lambda: sizes.draw(batch_size.curves("digits, low rate", "accuracy", "seconds", "sqrt")),
     "lost curves": lambda: sizes.draw(batch_size.curves("colours", "loss", "steps", "fixed")),
@@ -469,8 +477,8 @@ def test_the_stacks_of_a_split_are_as_high_as_what_lies_on_each_rank(sharding, r
 RECORDS = (
     figures.memory_bar, figures.step_timeline, figures.kept_picture, figures.speed_up, figures.broadcast_picture,
     figures.unroll_picture, figures.features_picture, figures.block_picture, figures.norm_picture, figures.memory_row,
-    figures.out_of_memory, figures.accumulate_picture, figures.split_picture, figures.curves_picture,
-    figures.endings_picture,
+    figures.out_of_memory, figures.accumulate_picture, figures.split_picture, figures.noise_picture,
+    figures.curves_picture, figures.endings_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

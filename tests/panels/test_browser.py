@@ -384,6 +384,7 @@ GALLERY = {
             "Sharding": ("ZeRO-1", "FSDP"),
         },
     ),
+    "noise": ("panels.GradientNoisePanel()", {"Batch size B": (64, 1437), "Moment": ("after 30 epochs",)}),
 }
 
 

@@ -12,7 +12,7 @@ import tools
 import torch
 from PIL import Image
 
-from helpers import batch_size, figures, layout, panels, split, step_memory, will_it_fit
+from helpers import batch_size, figures, layout, noise, panels, split, step_memory, will_it_fit
 from helpers.figures import shapes
 from helpers.panels.core import LARGEST_B
 from helpers.problems import Problem
@@ -410,6 +410,30 @@ def test_the_split_panel_refuses_bad_values_and_nothing_moves(values):
     assert (panel.values, panel.text) == before
 
 
+# -------------------------------------------------------------------------------------------------------- lesson 11
+
+
+def test_the_noise_panel_shows_the_record_of_its_settings_and_ends_at_the_full_gradient():
+    panel = panels.GradientNoisePanel()
+    for moment, size in zip(noise.MOMENTS, (1, 64, 1437), strict=True):
+        panel.set(batch_size=size, moment=moment)
+        assert (panel.record.batch_size, panel.record.moment) == (size, moment)
+        assert panel.record.samples is noise.samples_at(moment)
+        assert ("no noise is left" in panel.text) == (size == 1437)
+    slider = panel._controls["batch_size"].view.children[1]
+    slider.value = slider.max
+    assert panel.values["batch_size"] == 1437
+
+
+@pytest.mark.parametrize("values", [{"batch_size": 1438}, {"batch_size": 0}, {"moment": "later"}, {"B": 3}])
+def test_the_noise_panel_refuses_bad_values_and_nothing_moves(values):
+    panel = panels.GradientNoisePanel()
+    before = panel.values, panel.text
+    with pytest.raises(Problem, match="allowed is"):
+        panel.set(**values)
+    assert (panel.values, panel.text) == before
+
+
 # ---------------------------------------------------------------------------------------------------- all of them
 
 PANELS = {kind.__name__: kind for kind in vars(panels).values() if isinstance(kind, type) and kind is not panels.Panel}
@@ -468,7 +492,9 @@ def test_the_largest_batch_has_one_place():
         assert kind()._controls["batch_size"].value.max == step_memory.LARGEST_B == 8192
 
 
-@pytest.mark.parametrize("name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit", "split"])
+@pytest.mark.parametrize(
+    "name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit", "split", "noise"]
+)
 def test_each_topic_has_one_name_on_all_floors(name):
     for floor in ("helpers", "helpers.figures", "helpers.panels"):
         assert import_module(f"{floor}.{name}")
