@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
-from helpers import batch_size, data, memory, models, recorded, training
+from helpers import batch_size, data, memory, models, noise, recorded, training
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.folders import ROOT
+from helpers.sharpness import sharpness
 
 
 @pytest.fixture(scope="module")
@@ -800,6 +801,46 @@ def test_B18_memory_falls_nearly_as_one_over_k():
     assert all(1 / k <= peak / peaks[1] < 1.1 / k for k, peak in peaks.items())
 
 
+# lesson 11
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def moment(request):
+    return noise.MOMENTS[request.param]
+
+
+def gradient_of(model, images, labels) -> torch.Tensor:
+    made = torch.autograd.grad(F.cross_entropy(model(images), labels), list(model.parameters()))
+    return torch.cat([one.flatten() for one in made])
+
+
+def test_B19_gradient_noise_falls_as_one_over_the_root_of_b_and_to_nothing_at_n(moment, digits, images):
+    """Real batches, each with its own backward, against the formula from the gradients of single images."""
+    model, every = noise.trained(moment), noise.samples_at(moment)
+    full = gradient_of(model, images, digits.labels)
+    generator = torch.Generator().manual_seed(0)
+    for b, batches in {1: 400, 16: 200, 256: 60, 1024: 40}.items():
+        rows = [torch.randperm(1437, generator=generator)[:b] for _ in range(batches)]
+        misses = torch.stack([(gradient_of(model, images[r], digits.labels[r]) - full).norm() for r in rows])
+        squares = misses.double().square()
+        error = squares.std() / batches**0.5  # of their mean
+        assert abs(squares.mean() - every.noise(b) ** 2) < 4 * error and error < 0.15 * squares.mean(), b
+    whole = torch.randperm(1437, generator=generator)
+    assert (gradient_of(model, images[whole], digits.labels[whole]) - full).norm() < 1e-5 * full.norm()
+    assert every.noise(1437) == 0
+    assert every.noise(1) / every.noise(64) == pytest.approx(8, rel=0.03)  # the root of 64
+    assert every.noise(1024) < 0.6 * every.noise(1) / 32  # most images are in it: less than 1 / root of B
+
+
+def test_B19_the_noise_scale_is_near_60_at_first_and_larger_after_training():
+    start, _, late = (noise.samples_at(name).noise_scale for name in noise.MOMENTS)
+    assert 50 < start < 75 and late > 1.5 * start
+    for moment in noise.MOMENTS:
+        every = noise.samples_at(moment)
+        b = round(every.noise_scale)
+        assert every.noise(b) == pytest.approx(every.length, rel=0.1)
+
+
 def test_B19_slow_by_steps_is_not_slow_by_examples():
     """Digits, an MLP, plain SGD, five seeds: with a rate in step with B, the same examples teach the same, up to 64."""
     lines = {line.batch_size: line for line in batch_size.needed("digits, low rate", "linear").lines}
@@ -877,3 +918,14 @@ def test_B20_a_large_batch_is_stable_only_where_the_rate_lets_it_be():
     for rule, learns in (("fixed", 5), ("sqrt", 5), ("linear", 0)):
         line = batch_size.curves("digits, low rate", rule=rule).lines[-1]
         assert line.batch_size == 1437 and line.seeds - line.diverged == learns
+
+
+def test_B20_the_same_network_can_be_written_sharper():
+    net, digits = noise.trained(noise.MOMENTS[1]), data.digits()
+    images, labels = digits.images.float() / 255, digits.labels
+    before, logits = sharpness(net, images, labels).value, net(images)
+    with torch.no_grad():
+        for numbers, factor in ((net[1].weight, 5), (net[1].bias, 5), (net[3].weight, 1 / 5)):
+            numbers *= factor
+    assert torch.allclose(net(images), logits, atol=1e-3)
+    assert sharpness(net, images, labels).value > 3 * before

@@ -434,4 +434,25 @@ WRONG = {
             + {"DDP": 0, "ZeRO-1": 8, "FSDP": 16}[sharding] * parameters / ranks
         ),
     },
+    "batch_noise": {
+        "Add up over axis 1": lambda gradients, b: float((gradients - gradients.mean(0)).square().sum(1)),
+        "returned tensor of shape (2,)": lambda gradients, b: torch.tensor([1.0, 2.0]),
+        "got 3, expected": lambda gradients, b: 3.0,
+    },
+    "noise_scale": {
+        "small and large are pairs": lambda small, large: small[0][0] + large[1],
+        "Divide by 1/b1 - 1/b2": lambda small, large: (small[1] - large[1]) / (small[0] - small[0]),
+        "got 2, expected": lambda small, large: 2.0,
+    },
+    "plan": {
+        "The rules are": lambda count, epochs, b, rule: (epochs * -(-count // b), {"same": 0.1}[rule]),
+        "returned int": lambda count, epochs, b, rule: epochs * -(-count // b),
+        "expected (75, 0.15625)": lambda count, epochs, b, rule: (75, 0.2),
+    },
+    "stretch": {
+        "times takes the direction": lambda times, v, rounds: times() @ v,
+        "range(rounds) counts": lambda times, v, rounds: [times(v) for _ in rounds],
+        "expected a Python number": lambda times, v, rounds: times(v),
+        "v and rounds are no functions": lambda times, v, rounds: v(times),
+    },
 }
