@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import nn
 
-from helpers.problems import Problem, network, whole_number, whole_numbers
+from helpers.problems import Problem, instance_of, network, whole_number, whole_numbers
 
 MOST_PARAMETERS = 2**30  #: 4 GiB as float32: more is a slip in a network that is called small
 
@@ -67,6 +67,20 @@ def deep_cnn(
     for inputs, outputs in pairwise(sizes):
         layers += [nn.Conv2d(inputs, outputs, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
+
+
+def in_blocks(layers: nn.Sequential) -> nn.Sequential:
+    """The same layers in inner `nn.Sequential`s, each from one Linear or convolution to the next.
+
+    Checkpointing wants blocks. Raises `Problem` for what is no `nn.Sequential`.
+    """
+    network("layers", instance_of("layers", layers, nn.Sequential, "models.deep_cnn()"))
+    groups: list[list[nn.Module]] = [[]]
+    for layer in layers:
+        if isinstance(layer, nn.Linear | nn.Conv2d) and groups[-1]:
+            groups.append([])
+        groups[-1].append(layer)
+    return nn.Sequential(*(nn.Sequential(*group) for group in groups))
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -199,16 +199,7 @@ def _built(model: str) -> nn.Module:
 
             return resnet18()
         if model == "colours CNN":
-            return _in_blocks(models.deep_cnn(SAMPLE_SHAPES[model], 32, 3))
-        return _in_blocks(
+            return models.in_blocks(models.deep_cnn(SAMPLE_SHAPES[model], 32, 3))
+        return models.in_blocks(
             models.deep_mlp(SAMPLE_SHAPES[model], *{"wide MLP": (4096, 3), "digits MLP": (256, 1)}[model])
         )
-
-
-def _in_blocks(layers: nn.Sequential) -> nn.Sequential:
-    groups: list[list[nn.Module]] = [[]]
-    for layer in layers:
-        if isinstance(layer, nn.Linear | nn.Conv2d) and groups[-1]:
-            groups.append([])
-        groups[-1].append(layer)
-    return nn.Sequential(*(nn.Sequential(*group) for group in groups))

@@ -387,7 +387,7 @@ def _autocast(plan: Plan, device: str) -> AbstractContextManager:
     return nullcontext() if dtype is None else torch.autocast(device, dtype=dtype)
 
 
-def _blocks(model: nn.Module) -> list[str]:
+def blocks(model: nn.Module) -> list[str]:
     """The outermost parts of every nn.Sequential or nn.ModuleList that hold several layers."""
     found: list[str] = []
     for name, module in model.named_modules():
@@ -404,7 +404,7 @@ def _recompute(model: nn.Module, chosen: bool | tuple[str, ...]) -> None:
     if not chosen:
         return
     modules = dict(model.named_modules())
-    names = _blocks(model) if chosen is True else chosen
+    names = blocks(model) if chosen is True else chosen
     unknown = [name for name in names if name not in modules or not name]
     if unknown or not names:
         given = f"checkpoint names {unknown[0]!r}, which" if unknown else "checkpoint=True looks for blocks, which"

@@ -1,0 +1,41 @@
+"""How safely the capstone's tiers are reached: one design for each, over many seeds.
+
+    uv run python benchmarks/tiers.py
+
+Writes benchmarks/results/tiers.csv: a row for each design and seed, with what `capstone.judge` measured. Two minutes or
+more.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+from helpers.capstone import Design, judge
+
+RESULTS = Path(__file__).resolve().parent / "results" / "tiers.csv"
+SEEDS = range(10)
+#: For each tier a design that reaches it; each misses the other two, or some of them, by memory or time.
+PROOFS = {
+    "quick": Design(width=8, depth=1, batch_size=32, optimizer="adam", learning_rate=5e-3, epochs=2),
+    "small": Design(width=8, batch_size=16, micro_batches=8, optimizer="adam", learning_rate=5e-3, epochs=3),
+    "sharp": Design(depth=1, batch_size=8, optimizer="adam", learning_rate=1.5e-3, epochs=5),
+}
+
+
+def main() -> int:
+    """Judge them all, and write the table."""
+    with open(RESULTS, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["tier", "seed", "accuracy", "peak", "time", "seconds", "reached", "findings"])
+        for name, design in PROOFS.items():
+            for seed in SEEDS:
+                report = judge(design, seed=seed)
+                figures = [f"{report.accuracy:.4f}", report.peak, f"{report.time:.2f}", f"{report.seconds:.2f}"]
+                row = [name, seed, *figures, " ".join(report.reached), " ".join(report.findings)]
+                table.writerow(row)
+                print(*row)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
