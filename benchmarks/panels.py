@@ -75,6 +75,7 @@ fit""",
         control="select",
     ),
     Candidate("curves", "panels.CurvesPanel()", control="select"),
+    Candidate("design", "panels.DesignPanel(width=1)"),
     Candidate("split", "panels.SplitPanel(global_batch=1, ranks=8)"),
     Candidate("gradient noise", "panels.GradientNoisePanel()"),
     Candidate(

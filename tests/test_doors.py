@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from test_originals import small_mnist, write
 from tools import out_of_memory
 from torch import nn
 
 import helpers
-from helpers import accumulate, batch_size, data, memory, models, noise, originals, panels, split
+from helpers import accumulate, batch_size, capstone, data, memory, models, noise, originals, panels, split
 from helpers.problems import Problem
 
 if not hasattr(signal, "setitimer"):
@@ -133,6 +134,15 @@ def mnist_folder() -> Path:
     return folder
 
 
+@cache
+def own_folder() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    for place in range(10):
+        (folder / "ab"[place % 2]).mkdir(exist_ok=True)
+        Image.fromarray(np.full((9, 9, 3), place, np.uint8)).save(folder / "ab"[place % 2] / f"{place}.png")
+    return folder
+
+
 def to_train() -> dict:
     return {"model": network(), "images": pixels().float(), "labels": torch.tensor([0, 1])}
 
@@ -154,6 +164,16 @@ def sample_gradients() -> noise.SampleGradients:
 @cache
 def every_batch():
     return memory.any_batch(**to_trace())
+
+
+@cache
+def two_sets():
+    return (data.ImageSet("mine", pixels().repeat(40, 1, 1, 1), torch.tensor([0, 1]).repeat(40), ("a", "b")),) * 2
+
+
+@cache
+def judged():
+    return capstone.judge(capstone.Design(width=1, epochs=1), two_sets())
 
 
 def one_number(rank, ranks):
@@ -195,6 +215,7 @@ VALID = {
     "data.photograph_path": dict,
     "data.digits": dict,
     "data.colours": dict,
+    "own_images.load": lambda: {"path": own_folder()},
     "originals.load": lambda: {"name": "mnist", "train": True, "folder": mnist_folder(), "make": data.ImageSet},
     "models.mlp": dict,
     "models.deep_mlp": dict,
@@ -229,6 +250,9 @@ VALID = {
     "will_it_fit.will_it_fit": lambda: {"gpu": "T4", "model": "digits MLP"},
     "will_it_fit.is_slow": lambda: {"gpu": "T4", "model": "digits MLP"},
     "will_it_fit.network": lambda: {"model": "digits MLP"},
+    "models.in_blocks": lambda: {"layers": network()},
+    "capstone.preview": lambda: {"design": capstone.Design(width=1)},
+    "capstone.judge": lambda: {"design": capstone.Design(width=1, epochs=1), "data": two_sets()},
     "processes.launch": lambda: {"script": "split_batch.py"},
     "processes.run": lambda: {"function": one_number},
     "sharpness.sharpness": lambda: to_train() | {"most": 3},
@@ -282,6 +306,9 @@ VALID = {
     "figures.memory_bar": lambda: {"trace": traced()},
     "figures.step_timeline": lambda: {"trace": traced()},
     "figures.kept_picture": lambda: {"trace": traced()},
+    "figures.design_picture": lambda: {"of": capstone.preview(capstone.Design(width=1))},
+    "hand_in.page": lambda: {"report": judged()},
+    "hand_in.write_report": lambda: {"report": judged(), "path": "report.html"},
     "figures.split_picture": lambda: {"split": split.split("digits MLP", 8)},
     "figures.noise_picture": lambda: {"noise": noise.gradient_noise(sample_gradients(), 2)},
     "figures.strips_picture": lambda: {"trace": traced(), "names": ["parameters"]},

@@ -11,6 +11,7 @@ from helpers.figures.base import COLOURS, DPI, ERROR, HATCHES, SIZE, WIDTH, Pict
 from helpers.figures.batch_size import curves_picture, endings_picture
 from helpers.figures.blocks import block_picture, layers_picture, norm_picture
 from helpers.figures.broadcast import broadcast_picture
+from helpers.figures.capstone import design_picture
 from helpers.figures.cells import memory_row
 from helpers.figures.charts import curves, speed_up
 from helpers.figures.error_text import read_error

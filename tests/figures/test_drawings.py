@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from tools import legible, of, out_of_memory, problem, words
 
-from helpers import batch_size, data, figures, models
+from helpers import batch_size, capstone, data, figures, models
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.figures import accumulate as accumulations
@@ -31,6 +31,7 @@ from helpers.figures import (
     svg,
 )
 from helpers.figures import batch_size as sizes
+from helpers.figures import capstone as designs
 from helpers.figures import layout as layouts
 from helpers.figures import noise as noises
 from helpers.figures import shape_flow as flows
@@ -168,6 +169,18 @@ DRAWINGS = {
             trace(torch.nn.Linear(2**15, 2**15), (2**15,), 2),
             dict.fromkeys("abc", 5),
         )
+    ),
+    "design": lambda: designs.draw(capstone.preview(capstone.Design())),
+    "small design": lambda: designs.draw(capstone.preview(capstone.Design(width=1, batch_size=1))),
+    "largest design": lambda: designs.draw(
+        capstone.preview(
+            capstone.Design(
+                width=256, depth=5, batch_size=4096, micro_batches=2, optimizer="momentum", checkpointing=True
+            )
+        )
+    ),
+    "own design": lambda: designs.draw(
+        capstone.preview(capstone.Design(network=models.mlp, batch_size=4096), (1, 28, 28)), ()
     ),
     "levers": lambda: fits.draw_levers({f"{n:x>22}": with_workspace().trace for n in range(12)}, "Twelve."),
     "two levers": lambda: fits.draw_levers(dict.fromkeys("ab", trace(models.mlp(), (1, 28, 28), 2)), "Two."),
@@ -478,7 +491,7 @@ RECORDS = (
     figures.memory_bar, figures.step_timeline, figures.kept_picture, figures.speed_up, figures.broadcast_picture,
     figures.unroll_picture, figures.features_picture, figures.block_picture, figures.norm_picture, figures.memory_row,
     figures.out_of_memory, figures.accumulate_picture, figures.split_picture, figures.noise_picture,
-    figures.curves_picture, figures.endings_picture,
+    figures.curves_picture, figures.endings_picture, figures.design_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -374,6 +374,18 @@ GALLERY = {
             "Data": ("digits, low rate", "colours"),
         },
     ),
+    "design": (
+        "panels.DesignPanel()",
+        {
+            "Width": (8, 256),
+            "Depth": (5,),
+            "Batch size B": (4096, 64),
+            "Micro-batches": (4,),
+            "Optimizer": ("adam",),
+            "Precision": ("bf16",),
+            "Checkpointing": ("on",),
+        },
+    ),
     "split": (
         "panels.SplitPanel()",
         {

@@ -12,10 +12,11 @@ import tools
 import torch
 from PIL import Image
 
-from helpers import batch_size, figures, layout, noise, panels, split, step_memory, will_it_fit
+from helpers import batch_size, capstone, figures, layout, noise, panels, split, step_memory, will_it_fit
 from helpers.figures import shapes
 from helpers.panels.core import LARGEST_B
 from helpers.problems import Problem
+from helpers.units import readable
 
 
 @pytest.fixture(scope="module")
@@ -439,6 +440,41 @@ def test_the_noise_panel_refuses_bad_values_and_nothing_moves(values):
 PANELS = {kind.__name__: kind for kind in vars(panels).values() if isinstance(kind, type) and kind is not panels.Panel}
 
 
+# the design panel
+
+
+@pytest.fixture(scope="module")
+def design():
+    return panels.DesignPanel(width=8)
+
+
+def test_the_design_panel_shows_the_traced_record_of_its_settings(design):
+    design.set(batch_size=32, micro_batches=4, optimizer="adam", checkpointing="on")
+    how = {"width": 8, "batch_size": 32, "micro_batches": 4, "optimizer": "adam", "checkpointing": True}
+    wanted = capstone.preview(capstone.Design(**how))
+    assert (design.record.design, design.record.at_peak) == (wanted.design, wanted.at_peak)
+    assert design.text == design.record.sentence == wanted.sentence
+    for name, tier in capstone.TIERS.items():
+        assert (name in design.record.fits) == any(line == f"{readable(tier.bytes)}: fits" for line in words(design))
+
+
+def test_a_batch_that_cannot_be_cut_so_is_said_in_the_design_panel(design):
+    design.set(batch_size=32, micro_batches=5)
+    assert "batch_size=32 cannot be cut into micro_batches=5 equal parts" in design.text and design.record is None
+    design.set(micro_batches=4)
+    assert design.record is not None
+
+
+@pytest.mark.parametrize(
+    "values", [{"width": 0}, {"depth": 6}, {"batch_size": 8192}, {"optimizer": "rmsprop"}, {"checkpointing": True}]
+)
+def test_the_design_panel_refuses_bad_values_and_nothing_moves(design, values):
+    before = design.values
+    with pytest.raises(Problem):
+        design.set(**values)
+    assert design.values == before
+
+
 def ends(panel) -> list[dict[str, object]]:
     """Settings where each control is at its first and at its last value."""
     settings = []
@@ -493,7 +529,7 @@ def test_the_largest_batch_has_one_place():
 
 
 @pytest.mark.parametrize(
-    "name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit", "split", "noise"]
+    "name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit", "split", "noise", "capstone"]
 )
 def test_each_topic_has_one_name_on_all_floors(name):
     for floor in ("helpers", "helpers.figures", "helpers.panels"):
