@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
-from helpers import batch_size, data, memory, models, noise, recorded, training
+from helpers import batch_size, capstone, data, memory, models, noise, recorded, training
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.folders import ROOT
@@ -929,3 +929,42 @@ def test_B20_the_same_network_can_be_written_sharper():
             numbers *= factor
     assert torch.allclose(net(images), logits, atol=1e-3)
     assert sharpness(net, images, labels).value > 3 * before
+
+
+def test_B21_batch_and_width_move_the_peak_and_depth_only_where_nothing_is_pooled():
+    peak = {depth: capstone.preview(capstone.Design(depth=depth)).peak for depth in (2, 3, 4, 5)}
+    assert max(peak.values()) < 1.01 * min(peak.values())  # each pooling leaves a quarter to the layers behind it
+    assert capstone.preview(capstone.Design(width=32)).peak == pytest.approx(2 * peak[2], rel=0.1)
+    assert capstone.preview(capstone.Design(batch_size=32)).peak == pytest.approx(peak[2] / 2, rel=0.02)
+    assert capstone.preview(capstone.Design(checkpointing=True)).peak == peak[2]  # the first block has it anyway
+
+    def unpooled(depth: int) -> int:
+        convolutions = [nn.Conv2d(3 if place == 0 else 16, 16, 3, padding=1) for place in range(depth)]
+        layers = [layer for convolution in convolutions for layer in (convolution, nn.ReLU())]
+        return memory.trace(nn.Sequential(*layers, nn.Flatten(), nn.Linear(16384, 10)), (3, 32, 32), 64).peak
+
+    assert unpooled(8) > 1.5 * unpooled(4)
+
+
+def test_B21_the_figures_that_lesson_12_states():
+    def peak(**how) -> float:
+        return round(capstone.preview(capstone.Design(**how)).peak / 2**20, 2)
+
+    def without_pooling(depth: int) -> nn.Sequential:
+        maps = [layer for n in range(depth) for layer in (nn.Conv2d(16 if n else 3, 16, 3, padding=1), nn.ReLU())]
+        return nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+    assert (peak(depth=1), peak(depth=5)) == (13.07, 12.83)
+    assert (peak(network=lambda: without_pooling(1)), peak(network=lambda: without_pooling(5))) == (12.76, 28.8)
+    assert peak(micro_batches=4) == peak(batch_size=16) == 3.29
+
+
+def test_B21_memory_is_paid_for_with_time_and_time_with_what_is_learned():
+    def judged(**how) -> capstone.Report:
+        return capstone.judge(capstone.Design(width=8, optimizer="adam", learning_rate=5e-3, epochs=1, **how))
+
+    whole, parts, large = judged(batch_size=8), judged(batch_size=8, micro_batches=4), judged(batch_size=128)
+    assert parts.peak < 0.4 * whole.peak and parts.time > 1.4 * whole.time  # less memory takes longer …
+    assert parts.losses[0] == pytest.approx(whole.losses[0], rel=0.1)  # … and learns the same
+    assert large.peak > 14 * whole.peak and large.time < whole.time / 1.3  # a large batch is quicker …
+    assert large.losses[0] > 1.3 * whole.losses[0]  # … and learns less: it takes fewer steps

@@ -12,4 +12,5 @@ from helpers.check.lesson_08 import crossover_batch, mean_loss, oom_numbers
 from helpers.check.lesson_09 import gradient_in_parts, largest_batch, peak_after
 from helpers.check.lesson_10 import bytes_on_rank, loss_weight, my_images
 from helpers.check.lesson_11 import batch_noise, noise_scale, plan, stretch
+from helpers.check.lesson_12 import own_network, quick, sharp, small
 from helpers.check.verdict import Verdict

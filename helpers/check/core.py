@@ -230,6 +230,30 @@ class Question(Check):
         raise _NotYet(f"{_given(value)} is not it. {right}{self.advice}")
 
 
+@dataclass(frozen=True)
+class Goal(Check):
+    """An exercise with many right answers: `right` gives what an answer still lacks, in a sentence, or nothing.
+
+    `kinds`: what an answer may be; `example`: one as code, for who gives something else; `__doc__`: what is asked.
+    """
+
+    kinds: tuple[type, ...] = ()
+    example: str = ""
+    asks: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "__doc__", self.asks)
+
+    def _judge(self, answer: object) -> None:
+        if answer is None or answer is ...:
+            raise _NotYet(f"{self.name} is still empty. Put your code in place of ... in the cell above and run it.")
+        if type(answer) not in self.kinds:
+            given = kind(attempt(lambda: answer).result)
+            raise _NotYet(f"{self.name} is a {given}; expected {self.kinds[0].__name__}, as in {self.example}.")
+        if message := self.right(answer):
+            raise _NotYet(message)
+
+
 def kind(thing: object) -> str:
     """What a message calls an object: a tensor with its shape, a small value with itself, anything else by its type."""
     if isinstance(thing, Tensor):

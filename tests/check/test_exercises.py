@@ -8,7 +8,7 @@ import pytest
 import torch
 from wrong_answers import WRONG
 
-from helpers import check
+from helpers import capstone, check
 from helpers.authoring import lessons
 from helpers.check import Verdict, core
 from helpers.check.core import Exercise
@@ -22,7 +22,7 @@ SLIPS = [(name, message, slip) for name, one in CHECKS.items() for message, slip
 
 def evaluated(exercise, source) -> object:
     """What the check is called on, after this code in the stub's place."""
-    space = {"torch": torch, "np": np, "F": torch.nn.functional}
+    space = {"torch": torch, "np": np, "F": torch.nn.functional, "capstone": capstone}
     exec(source, space)
     return eval(exercise.check.source.split("(", 1)[1].rsplit(")", 1)[0], space)
 

@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import ToTensor
 
+from helpers import models
+from helpers.capstone import Design
+
 
 def four_names(shape, bytes_per_number):
     b, c, h, w = shape
@@ -22,6 +25,18 @@ def four_axes(index, strides):
     n, c, h, w = index
     a, b, d, e = strides
     return n * a + c * b + h * d + w * e
+
+
+def pooled(channels, classes):
+    """One convolution, the mean of each map, a Linear."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)
+    )
+
+
+def two_sizes(*shape):
+    height, width = shape
+    return height * width
 
 
 def used_up(losses, sizes):
@@ -418,6 +433,40 @@ WRONG = {
         "leave backward() out": torch.no_grad()(lambda model, batches: mean(model, batches).backward()),
         "backward() has filled .grad": trains_along,
         "came back frozen": frozen,
+    },
+    "quick": {
+        "4.85 MiB more than quick allows (8.00 MiB). Largest part: temporaries. Enough alone would be": Design(),
+        "quick is a dict; expected Design, as in quick = capstone.Design(width=8)": {"width": 8},
+        "quick is a type": Design,
+        "default epochs, allowed are 2. Fewer epochs": Design(width=8, epochs=5),
+        "asked are 80%. More steps": Design(width=2, batch_size=32, epochs=1),
+    },
+    "small": {
+        "more than small allows (0.38 MiB)": Design(width=8),
+        "small is a list": [Design(width=1)],
+        "no parameter of the model asks for a gradient": Design(network=nn.Flatten()),
+        "network() stopped with ZeroDivisionError": Design(network=lambda: 1 / 0),
+        "Left are 0.": Design(width=2, batch_size=16, micro_batches=4, epochs=1),
+    },
+    "sharp": {
+        "0.29 MiB more than sharp allows": Design(micro_batches=4),
+        "expected Design, as in sharp = capstone.Design(width=8)": "Design(width=8)",
+        "asked are 95%": Design(width=2, batch_size=32, epochs=1),
+        "sharp is a model": models.mlp(),
+    },
+    "own_network": {
+        "in_features of the first Linear must follow sample_shape": lambda shape, classes: models.cnn(
+            (shape[0], 32, 32), 4, classes
+        ),
+        "takes sample_shape[0] channels": lambda shape, classes: pooled(3, classes),
+        "comes out as tensor of shape (2, 10), expected shape (2, 3)": lambda shape, classes: pooled(shape[0], 10),
+        "18.84 MiB too much; largest part: temporaries": lambda shape, classes: models.deep_cnn(shape, 16, 2, classes),
+        "The peak is in step()": lambda shape, classes: models.mlp(shape, 128, classes),
+        "lazy layers wait": lambda shape, classes: nn.Sequential(nn.Flatten(), nn.LazyLinear(classes)),
+        "it has no parameters": lambda shape, classes: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        "Make every layer with brackets": lambda shape, classes: nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.ReLU),
+        "sample_shape has three sizes": lambda shape, classes: two_sizes(*shape),
+        "returned list, expected a model": lambda shape, classes: [nn.Flatten()],
     },
     "loss_weight": {
         "sizes[rank] is this rank's shard": lambda sizes, rank: len(sizes) * sizes / sum(sizes),
