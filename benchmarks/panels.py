@@ -76,6 +76,7 @@ fit""",
     ),
     Candidate("curves", "panels.CurvesPanel()", control="select"),
     Candidate("design", "panels.DesignPanel(width=1)"),
+    Candidate("claims", "panels.ClaimsPanel(lesson='all')"),
     Candidate("split", "panels.SplitPanel(global_batch=1, ranks=8)"),
     Candidate("gradient noise", "panels.GradientNoisePanel()"),
     Candidate(

@@ -1,6 +1,7 @@
 """What `benchmarks/gpu.py` measured on an H100 with PyTorch 2.11: stored tables, to show beside your own figures."""
 
 import csv
+import json
 from collections.abc import Sequence
 
 from helpers.folders import ROOT
@@ -17,13 +18,23 @@ def rows(what: str) -> list[dict[str, str]]:
     what: "speed" (samples per second and the cost of a copy, by batch size), "limit" (the largest batch that fits) or
     "levers" (bytes and time of a step, with one change at a time). Raises `Problem` for anything else.
     """
-    path = ROOT / "benchmarks" / "results" / f"gpu-nvidia-h100-80gb-hbm3-{one_of('what', what, WHAT)}.csv"
+    return list(csv.DictReader(_stored(f"gpu-nvidia-h100-80gb-hbm3-{one_of('what', what, WHAT)}.csv").splitlines()))
+
+
+def permutations() -> dict[str, dict[str, dict[str, list[float]]]]:
+    """What `benchmarks/permutations.py` stored: accuracies in % by images, network and order of the pixels.
+
+    One for each seed; the first order is "as they are". Raises `Problem` if the file is not there.
+    """
+    return json.loads(_stored("permutations.json"))
+
+
+def _stored(name: str) -> str:
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return (ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8")
     except OSError as error:
         raise Problem(
-            f"{path.name} is not there: it lies in benchmarks/results of the course's folder. Put it back, for example "
+            f"{name} is not there: it lies in benchmarks/results of the course's folder. Put it back, for example "
             "with: git checkout benchmarks/results"
         ) from error
 

@@ -1,7 +1,9 @@
-"""One measuring test for each claim of the course; its name begins with the claim's id."""
+"""Tests for each claim of the course, whose names begin with its id. Its main figures are those of `helpers.claims`,
+which lesson 13 shows."""
 
 import copy
 import json
+import re
 from itertools import combinations
 
 import numpy as np
@@ -14,11 +16,66 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
-from helpers import batch_size, capstone, data, memory, models, noise, recorded, training
+from helpers import batch_size, capstone, claims, data, memory, models, noise, recorded, training
 from helpers.accumulate import accumulate
+from helpers.authoring import lessons
 from helpers.batch import batch_facts
 from helpers.folders import ROOT
 from helpers.sharpness import sharpness
+
+
+@pytest.mark.parametrize("name", claims.CLAIMS)
+def test_the_figures_bear_the_verdict_of_the_lesson(name):
+    found, claim = claims.measure(name), claims.CLAIMS[name]
+    assert found.verdict == claim.verdict, f"{name}:\n{found}"
+    assert claim.settled.startswith(claim.verdict.split()[0])
+    assert found.words and found.figures and len(found.cases) >= 2
+
+
+def as_the_lessons_have_them() -> dict:
+    """By claim: the lessons that settle it, statement, verdict, links, and its words in the first one's summary."""
+    found = {}
+    for path in lessons.LESSONS:
+        text, number = lessons.prose(lessons.read(path)), path.name[:2]
+        summary = text.split("**Claims settled here**: ")[1].split("\n")[0].rstrip(".").split(" · ")
+        for name, said, verdict, more in re.findall(
+            r'^> \*\*Claim (\w+)\*\* · "(.+?)" · \*\*(.+?)\*\*(.*)$', text, re.MULTILINE
+        ):
+            (settled,) = [line.removeprefix(f"{name} ") for line in summary if line.startswith(f"{name} ")]
+            links = tuple(re.findall(r"\[([^\]]+)\]\((https://[^)]+)\)", more))
+            before = found.get(name, ((), said, verdict, (), settled))
+            assert before[1:3] == (said, verdict), f"{name} is not the same in all lessons"
+            found[name] = (*before[0], number), said, verdict, before[3] + links, before[4]
+    return found
+
+
+def test_statement_verdict_and_links_of_each_claim_stand_in_the_lesson_that_settles_it():
+    asked = as_the_lessons_have_them()
+    assert list(asked) != [] and set(asked) == set(claims.CLAIMS)
+    for name, claim in claims.CLAIMS.items():
+        assert (claim.lessons, claim.said, claim.verdict, claim.links, claim.settled) == asked[name]
+
+
+def test_the_corrections_in_the_readme_are_the_measured_ones():
+    adam, killer, half = (claims.measure(name) for name in ("B13", "B15", "B17"))
+    one, many = (adam[f"peak, Adam / SGD, B = {b}"] for b in (1, 4096))
+    deep, peak = (round(killer[f"{name} of ResNet-18 at B = 32"]) for name in ("activations", "peak"))
+    saved = killer["saved by half of B = 64, 784-256-10"]
+    size = {
+        name: f"{half[f'{name}, fp32']:.0f} to {half[f'{name}, bf16']:.0f} MiB"
+        for name in ("ResNet-18, B = 32", "wide MLP, B = 512")
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for words in (
+        f"{adam['fixed part, Adam / SGD, 784-256-10']:.2f} times for parameters, gradients and state",
+        f"at the peak of a small MLP {one:.2f} times at B = 1, {many:.2f} times at B = 4,096 | 07 |",
+        f"{deep} of {peak} MiB in ResNet-18 at B = 32",
+        f"in an MLP (784-256-10) from B = {killer['crossover of 784-256-10']} on the batch itself is largest",
+        f"half of B = 64 saves {saved:.1f} % | 08 |",
+        f"{size['ResNet-18, B = 32']} in ResNet-18 (SGD, B = 32)",
+        f"and {size['wide MLP, B = 512']}, so *more*, in a wide MLP at B = 512 | 09 |",
+    ):
+        assert words in readme, words
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +88,14 @@ def images(digits):
     return digits.images.float() / 255
 
 
-def test_A1_one_model_takes_every_batch_size_and_rows_are_independent_but_for_batch_norm(digits, images):
-    torch.manual_seed(0)
-    model = models.cnn()
-    before = copy.deepcopy(model.state_dict())
+def test_A1_one_model_takes_every_batch_size_and_rows_are_independent_but_for_batch_norm(digits):
+    found = claims.measure("A1")  # the CNN in both modes, with the same weights before and after
+    assert found["batch sizes that fit"] == 5
+    assert found["largest difference of a row, CNN"] < 1e-5
+    assert found["largest difference of a row, BatchNorm in eval mode"] < 1e-5
+    assert found["largest difference of a row, BatchNorm in train mode"] > 0.1
     for b in (1, 2, 3, 64, 1024):
-        assert batch_facts(digits.images, model, b).output_shape == (b, 10)
-    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
-
-    norm = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8))
-    norm(images[:64])  # fills the running figures
-    with torch.no_grad():
-        for net, mode, expected in (
-            (model, False, True),
-            (model, True, True),
-            (norm, False, True),
-            (norm, True, False),
-        ):
-            net = copy.deepcopy(net).train(mode)
-            together = net(images[:8])
-            alone = torch.cat([net(images[i : i + 1]) for i in range(8)])
-            assert torch.allclose(together, alone, atol=1e-5) is expected
+        assert batch_facts(digits.images, models.cnn(), b).output_shape == (b, 10)
 
 
 def test_A1_several_samples_go_backward_at_once(digits, images):
@@ -72,21 +116,17 @@ def test_A2_layers_differ_without_the_batch_axis():
         models.cnn()(grey)
     for model, image in ((models.mlp(), grey), (models.cnn(), grey), (models.mlp((3, 32, 32)), colour)):
         assert model(image[None]).shape == (1, 10)  # with the axis, one sample is no special case
+    found = claims.measure("A2")
+    assert found["nets that take one image, with the axis"] == 5
+    assert found["nets that take one image, without the axis"] == 2
 
 
-def test_A3_samples_per_second_rise_with_the_batch_and_flatten(images):
-    mlp, cnn = models.mlp(), models.cnn()
-
-    def ratio(model: nn.Module, b: int) -> float:
-        """Samples per second at B = b, as a ratio to B = 1."""
-        with torch.no_grad():
-            one, many = images[:1], images[:b]
-            return b * training.seconds(lambda: model(one)) / training.seconds(lambda: model(many))
-
-    assert ratio(mlp, 256) > 4  # measured here: above 15
-    assert ratio(cnn, 256) < ratio(mlp, 256)  # more work in a sample, less to gain
-    with torch.no_grad():
-        last = training.seconds(lambda: mlp(images[:1024])) / training.seconds(lambda: mlp(images[:512]))
+def test_A3_samples_per_second_rise_with_the_batch_and_flatten():
+    found = claims.measure("A3")
+    mlp, cnn = (found[f"gain at B = 256, {name}, one CPU thread"] for name in ("MLP", "CNN"))
+    assert mlp > 4  # measured here: above 8
+    assert cnn < mlp  # more work in a sample, less to gain
+    last = found["time at B = 1,024 over that at 512, MLP"]
     assert last > 1.3  # near 2: doubling the batch nearly doubles the time, so the curve has flattened
 
 
@@ -106,23 +146,22 @@ def test_A3_at_batch_size_1_a_call_is_mostly_overhead(images):
 def test_A3_and_A4_as_an_h100_recorded_them():
     rows = {int(row["B"]): row for row in recorded.rows("speed")}
     rate, copy = ({b: float(row[name]) for b, row in rows.items()} for name in ("forward samples/s", "copy us/sample"))
-    assert round(rate[32768] / rate[1]) == 2355
+    assert round(claims.measure("A3")["gain at B = 32,768"]) == 2355
     assert all(1.7 < rate[2 * b] / rate[b] < 2.4 for b in (2**power for power in range(11)))  # up to B = 2,048
     assert rate[32768] < 1.05 * rate[8192]
-    assert round(copy[1], 1) == 11.7 and all(round(copy[2**power], 1) == 0.2 for power in range(9, 16))
+    assert round(claims.measure("A4")["copy of one digit alone"], 1) == 11.7
+    assert all(round(copy[2**power], 1) == 0.2 for power in range(9, 16))
 
 
 def test_A4_one_copy_beats_many_if_the_pieces_are_small():
-    def gain(*shape: int) -> float:
-        source, target = torch.rand(shape), torch.empty(shape)
-        many = training.seconds(lambda: [there.copy_(here) for there, here in zip(target, source, strict=True)])
-        once = training.seconds(lambda: target.copy_(source))
-        assert torch.equal(source, target)
-        return many / once
-
-    small, large = gain(1024, 1, 28, 28), gain(32, 3, 224, 224)
+    found = claims.measure("A4")
+    small, large = found["gain of one copy, 1,024 digits"], found["gain of one copy, 32 photographs"]
     assert small > 2  # measured here: above 10
     assert large < small / 2  # measured here: near 1
+    source, target = torch.rand(2, 9, 1, 28, 28)
+    for there, here in zip(target, source, strict=True):
+        there.copy_(here)
+    assert torch.equal(source, target)
 
 
 def test_A5_preprocessing_a_batch_equals_the_loop_and_is_faster():
@@ -137,7 +176,8 @@ def test_A5_preprocessing_a_batch_equals_the_loop_and_is_faster():
         return torch.cat([step(colours[i : i + 1]) for i in range(256)])
 
     assert torch.allclose(step(colours), loop(), atol=1e-5)
-    assert training.seconds(loop) > 1.5 * training.seconds(lambda: step(colours))
+    assert claims.measure("A5")["batch against loop, largest difference"] < 1e-5
+    assert claims.measure("A5")["time of the loop over that of the batch"] > 1.5
     whole = (colours - mean) / std
     assert torch.allclose(whole.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
     assert torch.allclose(whole.std((0, 2, 3)), torch.ones(3), atol=1e-4)
@@ -199,6 +239,9 @@ def test_A6_loss_and_gradient_of_a_batch_are_means(digits, images):
     for name, parameter in model.named_parameters():
         error = (each[name].mean(0) - parameter.grad).norm() / parameter.grad.norm()
         assert error < 1e-12
+    found = claims.measure("A6")  # without torch.func: one backward for each image
+    assert found["relative error of the mean of the images' gradients"] < 1e-12
+    assert found["the same with BatchNorm in train mode"] > 0.05
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +269,7 @@ def test_A7_the_recipe_predicts_real_digits_from_files(trained, tmp_path):
         batch = ToTensor()(Image.open(tmp_path / "digit.png")).unsqueeze(0)
         with torch.no_grad():
             right += loaded(batch).argmax(1).item() == test.labels[row].item()
-    assert right > 85
+    assert right > 85 and claims.measure("A7")["digits right"] > 85
 
 
 def test_A7_every_step_is_needed(trained):
@@ -313,6 +356,9 @@ def test_B1_by_the_rule_of_the_lesson_global_pooling_falls_and_the_mlp_and_the_c
             if max(fell, rose) >= 0.9 * len(plain) * len(mixed):
                 sure.add((title, network))
     assert counted["digits", "CNN, Flatten"] == (24, 5) and counted["digits", "MLP"] == (5, 22)  # the lesson's numbers
+    found = claims.measure("B1")
+    assert all(found[f"trainings in which {name} fell"] == counted["digits", name][0] for name in table["digits"])
+    assert found["MLP, pixels and weights in one order, largest difference"] < 1e-4
     assert counted["colours", "small CNN, Flatten"] == (23, 5)
     pooling = {(title, f"CNN, global {kind}") for title in ("digits", "digits, 30 epochs") for kind in ("max", "mean")}
     assert sure == pooling | {("digits, 30 epochs", "CNN, Flatten")}
@@ -324,7 +370,7 @@ def test_B2_grey_pixels_are_uint8_and_become_floats_in_0_to_1(digits):
     assert (image.shape, image.dtype, image.min().item()) == ((1, 28, 28), torch.uint8, 0)
     assert image.max() <= 255
     two = torch.tensor([200], dtype=torch.uint8), torch.tensor([100], dtype=torch.uint8)
-    assert (two[0] + two[1]).item() == 44
+    assert (two[0] + two[1]).item() == claims.measure("B2")["200 + 100 in uint8"] == 44
     picture = Image.fromarray(image[0].numpy())
     scaled = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])(picture)
     forgotten = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32)])(picture)
@@ -340,6 +386,7 @@ def test_B3_colour_images_are_three_planes_in_the_order_rgb():
     assert torch.equal(torch.stack(list(colours.images[0])), colours.images[0])
     sky = colours.images[colours.labels == colours.classes.index("backdrop")].float().mean((0, 2, 3))
     assert sky.argmax() == 2  # the blue backdrop is blue in the last plane
+    assert claims.measure("B3")["blue of it"] == round(sky[2].item()) > claims.measure("B3")["red of the backdrop"]
     assert sky.flip(0).argmax() == 0  # read as BGR it would be red
 
 
@@ -353,6 +400,10 @@ def test_B4_imshow_and_layers_want_an_order_and_numpy_none():
         Figure().subplots().imshow(allowed)
     with pytest.raises(TypeError):
         Figure().subplots().imshow(img)
+    found = claims.measure("B4")
+    assert found["numbers that np.transpose moves"] == 0
+    assert found["orders that a convolution takes, of NCHW and NHWC"] == 1
+    assert found["orders that imshow takes, of HWC and CHW"] == 1
     aside = np.transpose(img, (2, 1, 0))  # turned by a quarter and mirrored
     assert aside.shape == (512, 600, 3) and np.array_equal(np.rot90(aside)[::-1], photo)
 
@@ -395,6 +446,7 @@ def test_B5_linear_acts_on_the_last_axis_of_any_shape():
     with pytest.raises(RuntimeError, match=r"\(28x28 and 784x128"):  # B is not the cause
         nn.Linear(784, 128)(torch.rand(1, 1, 28, 28))
     assert nn.Linear(784, 128)(torch.rand(64, 1, 784)).shape == (64, 1, 128)
+    assert claims.measure("B5")["shapes with several axes that are taken"] == 3
 
 
 def test_B6_flatten_keeps_the_batch_and_its_cousins_do_not():
@@ -405,6 +457,8 @@ def test_B6_flatten_keeps_the_batch_and_its_cousins_do_not():
             assert flat.data_ptr() == x.data_ptr()
         assert torch.flatten(x).shape == x.view(-1).shape == (x.numel(),)
     assert nn.Flatten()(torch.rand(3, 32, 32)).shape == (3, 1024)  # no batch axis: the channels take its place
+    found = claims.measure("B6")
+    assert (found["batches whose B is kept"], found["rows that one image (3, 32, 32) gives"]) == (3, 3)
     assert torch.rand(64, 1, 28, 28).view(-1, 28).shape == (1792, 28)  # -1 on the batch: as many rows as it can
 
 
@@ -432,11 +486,11 @@ def mlp_share(train, test, epochs: int, seed: int, between: nn.Module) -> tuple[
 
 
 def test_B7_the_mnist_mlp_has_784_inputs_and_learns_digits(digits):
-    model, share = mlp_share(digits, data.digits(train=False), 15, 0, nn.ReLU())
-    first = model[1]
-    assert first.in_features == digits.images[0].numel() == 784
-    assert models.parameter_count(first) == 784 * 128 + 128 == 100_480
-    assert models.parameter_count(model) == 101_770
+    found = claims.measure("B7")
+    assert found["inputs"] == digits.images[0].numel() == 784
+    assert found["parameters in the first layer"] == 784 * 128 + 128 == 100_480
+    assert found["parameters"] == 101_770
+    share = found["right after 15 epochs"] / 100
     assert share > 0.85
     _, straight = mlp_share(digits, data.digits(train=False), 15, 0, nn.Identity())
     assert straight > share - 0.02  # on these digits, ReLU gains nothing
@@ -444,15 +498,18 @@ def test_B7_the_mnist_mlp_has_784_inputs_and_learns_digits(digits):
 
 def test_B8_the_cifar_mlp_has_3072_inputs_and_learns_colours_in_their_order_only():
     colours, test = data.colours(), data.colours(train=False)
+    found = claims.measure("B8")
     for seed in range(5):
         model, share = mlp_share(colours, test, 10, seed, nn.ReLU())
+        if seed == 0:
+            assert found["right after 10 epochs"] == pytest.approx(100 * share, abs=1)
         assert 0.77 < share < 0.9  # 80 to 87 %
         if seed in (0, 2):  # without ReLU, where it came nearest
             assert 0.69 < mlp_share(colours, test, 10, seed, nn.Identity())[1] < share  # 72 to 80 %
     first = model[1]
     assert first.in_features == colours.images[0].numel() == 3072
     assert models.parameter_count(first) == 3072 * 128 + 128 == 393_344
-    assert models.parameter_count(model) == 394_634
+    assert models.parameter_count(model) == found["parameters"] == 394_634
     x = test.images.float() / 255
     assert training.accuracy(model, x.permute(0, 2, 3, 1), test.labels) < 0.4  # B6: scrambled, without an error
 
@@ -476,6 +533,7 @@ def test_B9_the_weights_know_no_batch_and_only_the_bias_is_broadcast(images):
             x = images[:b].flatten(1)
             assert torch.allclose(x @ first.weight.T + first.bias, first(x), atol=1e-4)
     assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+    assert claims.measure("B9")["batch sizes that fit"] == 7
     stretched = first.bias.expand(64, 128)
     assert stretched.stride() == (0, 1) and stretched.data_ptr() == first.bias.data_ptr()
 
@@ -492,7 +550,7 @@ def test_B9_a_wrong_product_runs_for_one_batch_size_only():
             continue
         runs.append(b)
         assert wrong.shape == (x @ weights).shape and not torch.allclose(wrong, x @ weights, atol=1e-2)
-    assert runs == [8]
+    assert runs == [8] and claims.measure("B9")["batch sizes from 1 to 32 for which weights @ x runs"] == 1
     assert models.mlp()(torch.rand(1, 1, 28, 28)).squeeze().shape == (10,)
 
 
@@ -514,8 +572,9 @@ def test_B10_parameters_take_four_bytes_each_whatever_the_batch_and_buffers_come
         assert memory.trace(model, sample_shape, b).most["parameters"] == rounded(model.parameters())
         in_half = memory.trace(copy.deepcopy(model).bfloat16(), sample_shape, b, device="cpu")
         assert in_half.most["parameters"] == 2 * count
-    norm = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 30 * 30, 10))
-    assert memory.trace(norm, (3, 32, 32), 4, device="cpu").most["buffers"] == 2 * 8 * 4 + 8
+    found = claims.measure("B10")
+    assert (found["bytes a parameter, float32"], found["bytes a parameter, bfloat16"]) == (4, 2)
+    assert found["buffers of a BatchNorm2d(8)"] == 2 * 8 * 4 + 8
 
 
 def test_B11_gradients_are_there_from_backward_until_zero_grad(digits, images):
@@ -532,6 +591,9 @@ def test_B11_gradients_are_there_from_backward_until_zero_grad(digits, images):
     assert gradients() == sum(p.nbytes for p in model.parameters())
     model.zero_grad()
     assert gradients() == 0
+    found = claims.measure("B11")
+    assert found["gradients after forward"] == found["gradients after zero_grad"] == 0
+    assert found["gradients after backward"] == found["parameters"] == sum(p.nbytes for p in model.parameters())
     timeline = memory.trace(model, (1, 28, 28), 64).timeline
     live = {phase: [e.live["gradients"] for e in timeline if e.phase == phase] for phase in ("forward", "backward")}
     assert set(live["forward"]) == {0}
@@ -569,25 +631,23 @@ def test_B12_B13_what_an_optimizer_keeps_appears_in_the_first_step(optimizer, st
     real.step()
     kept = [t for state in real.state.values() for name, t in state.items() if name != "step" and t is not None]
     assert rounded(kept) == states * parameters
+    shown = {"sgd": ("B12", "state / parameters"), "momentum": ("B12", "state / parameters, momentum")}
+    name, figure = shown.get(optimizer, ("B13", "state / parameters"))
+    assert claims.measure(name)[figure] == states
 
 
 def test_B13_adam_needs_twice_what_sgd_needs_and_not_three_times():
-    for sample_shape, hidden in MLPS.values():
+    for sizes, (sample_shape, hidden) in MLPS.items():
         model = models.mlp(sample_shape, hidden)
-        fixed = {}
-        for name in ("sgd", "adam"):
-            most = memory.trace(model, sample_shape, 64, optimizer=name).most
-            fixed[name] = most["parameters"] + most["gradients"] + most["optimizer state"]
-        assert fixed["adam"] / fixed["sgd"] == 2
+        found = claims.measure("B13")
+        assert found[f"fixed part, Adam / SGD, {'-'.join(map(str, sizes))}"] == 2
         adam = memory.trace(model, sample_shape, 64, optimizer="adam")
         assert adam.peak_phase == "step" and adam.at_peak["temporaries"] >= adam.most["parameters"]
 
 
 @pytest.mark.parametrize("batch_size, factor", {1: 2.49, 64: 2.25, 4096: 1.06}.items())
 def test_B13_at_the_peak_the_factor_depends_on_the_batch_size(batch_size, factor):
-    model = models.mlp(hidden=256)
-    adam, sgd = (memory.trace(model, (1, 28, 28), batch_size, optimizer=name).peak for name in ("adam", "sgd"))
-    assert round(adam / sgd, 2) == factor
+    assert round(claims.measure("B13")[f"peak, Adam / SGD, B = {batch_size}"], 2) == factor
 
 
 def test_B13_what_step_borrows_is_one_copy_of_the_parameters_and_nothing_when_fused():
@@ -608,11 +668,8 @@ def test_B14_activations_are_what_backward_needs_and_not_every_output(sizes, ove
     one, two = (memory.trace(model, sample_shape, b).most for b in (1024, 2048))
     slope = sum(two[name] - one[name] for name in ("batch", "activations")) / 1024
     assert slope == 4 * sum(sizes) + 8  # the label is an int64
-    outputs = []
-    for layer in model:
-        layer.register_forward_hook(lambda _, __, out: outputs.append(out[0].nbytes))
-    model(torch.zeros(1, *sample_shape))
-    assert sum(outputs) / (4 * sum(sizes)) - 1 == pytest.approx(overstated, abs=0.005)
+    found = claims.measure("B14")[f"outputs over what is kept, {'-'.join(map(str, sizes))}"]
+    assert found == pytest.approx(100 * overstated, abs=0.5)
 
 
 def test_B14_relu_shares_gelu_does_not_pooling_keeps_int64_and_dropout_a_mask():
@@ -628,6 +685,7 @@ def test_B14_relu_shares_gelu_does_not_pooling_keeps_int64_and_dropout_a_mask():
     assert [row.bytes for row in kept(conv, nn.GELU())] == [size, size]
     places = [row for row in kept(conv, nn.ReLU(), nn.MaxPool2d(2)) if row.dtype == "int64"]
     assert [row.bytes for row in places] == [2 * size // 4]
+    assert claims.measure("B14")["places that max-pooling keeps, over its output"] == 2
     masks = [row for row in kept(conv, nn.ReLU(), nn.Dropout(0.5)) if row.dtype == "bool"]
     assert [row.bytes for row in masks] == [size // 4]
     on_cpu = kept(conv, nn.ReLU(), nn.Dropout(0.5), device="cpu")
@@ -648,6 +706,9 @@ def test_B15_activations_rule_where_a_sample_keeps_more_than_it_weighs_beyond_th
     assert step.peak_phase == "backward" and step.largest == "activations"
     mib = [round(size / 2**20) for size in (step.at_peak["activations"], step.peak, step.allocated)]
     assert mib == [631, 833, 836]
+    found = claims.measure("B15")
+    assert [round(found[f"{name} of ResNet-18 at B = 32"]) for name in ("activations", "peak")] == [631, 833]
+    assert found["crossover of ResNet-18"] == 9
     assert at(2).peak_phase == "step" and at(3).peak_phase == "backward"
     large = memory.trace(resnet18(), (3, 2048, 2048), 1)  # no batch at all, and too much for a GPU of 1.8 GiB
     assert large.largest == "activations" and round(large.peak / 2**30, 2) == 1.88
@@ -678,6 +739,7 @@ def test_B15_in_the_mlps_it_is_the_batch_itself(sizes, crossover):
     sample_shape, hidden = MLPS[sizes]
     model = models.mlp(sample_shape, hidden)
     assert memory.crossover(model, sample_shape, optimizer="adam") == crossover
+    assert claims.measure("B15")[f"crossover of {'-'.join(map(str, sizes))}"] == crossover
     count = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
     assert -(-16 * count // (4 * sum(sizes) + 8)) == crossover
     at = memory.any_batch(model, sample_shape)
@@ -720,6 +782,8 @@ def test_B16_the_line_is_close_where_backward_has_the_peak_and_the_simulated_car
         memory.max_batch(resnet18(), CARD.room, PHOTO, gpu=CARD.name),
     )
     assert (found.exact, straight_line(at, 64, 128, CARD.room)) == (337, 343)
+    shown = claims.measure("B16")
+    assert (shown["ResNet-18 by the search"], shown["ResNet-18 by the sum"]) == (337, 343)
     assert CARD.step(resnet18(), PHOTO, 337).peak_phase == "backward"
     for b in (338, 512):
         with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory. Tried to allocate"):
@@ -733,6 +797,9 @@ def test_B16_below_the_kink_step_has_the_peak_and_a_smaller_batch_saves_nothing(
     assert at(1).peak > 0.99 * at(2048).peak > 700 * 2**20
     assert not any(at(b).fits(700 * 2**20) for b in range(1, 4000))  # brute force
     assert at(4096).peak_phase == "backward" and at(3072).peak_phase == "step"
+    shown = claims.measure("B16")
+    assert (shown["wide MLP by the search"], shown["wide MLP by the sum"]) == (16_896, 443_185)
+    assert shown["wide MLP: peak at B = 1 over that at 2,048"] > 0.99
     memory_of_sgd = memory.max_batch(wide, 700 * 2**20, DIGIT, optimizer="sgd")
     assert memory_of_sgd.exact > 2048  # what helps is another optimizer
 
@@ -741,6 +808,8 @@ def test_B16_on_an_h100_the_line_says_2_to_22_percent_too_many():
     rows = recorded.rows("limit")
     off = [int(row["straight line"]) / int(row["measured batch"]) - 1 for row in rows]
     assert min(off) > 0.01 and max(off) < 0.22
+    found = claims.measure("B16")
+    assert [found[f"sum over measured, {which}"] / 100 for which in ("least", "most")] == [min(off), max(off)]
     for row in rows:
         line, searched, measured = (int(row[name]) for name in ("straight line", "predicted batch", "measured batch"))
         assert abs(searched - measured) < abs(line - measured)
@@ -754,6 +823,8 @@ def test_B16_on_an_h100_the_line_says_2_to_22_percent_too_many():
 def test_B17_autocast_halves_what_products_keep_and_adds_copies_of_weights(model, shape, b, mib):
     plain, half = (memory.trace(model, shape, b, optimizer="sgd", precision=how) for how in ("fp32", "bf16"))
     assert (round(plain.peak / 2**20), round(half.peak / 2**20)) == mib
+    name = {32: "ResNet-18, B = 32", 512: "wide MLP, B = 512"}[b]
+    assert tuple(round(claims.measure("B17")[f"{name}, {how}"]) for how in ("fp32", "bf16")) == mib
     for part in ("parameters", "gradients", "optimizer state", "batch"):
         assert half.most[part] == plain.most[part], part
     copies = [row for row in half.saved if "copy of weight" in row.tensor]
@@ -775,6 +846,8 @@ def test_B17_B18_time_on_an_h100_depends_on_network_and_batch():
         {key[:2]: spent[key] / spent[*key[:2], "as it is"] for key in spent if key[2] == lever}
         for lever in ("bf16", "accumulate 4")
     )
+    for (model, b), share in half.items():
+        assert claims.measure("B17")[f"speed of bf16, {model}, B = {b}"] == pytest.approx(1 / share)
     assert half["deep_mlp", "16384"] < 0.15 and half["mlp", "1024"] > 1 and half["resnet18", "128"] > 0.8
     assert all(ratio > 1 for ratio in parts.values())
 
@@ -793,6 +866,15 @@ def test_B17_B18_time_on_an_h100_depends_on_network_and_batch():
 def test_B18_accumulation_is_the_large_batch_if_weighted_and_without_batch_norm(micro_batch, scale, network, error):
     found = accumulate(micro_batch, scale, network).error
     assert found == pytest.approx(error, abs=0.005 if error else 1e-15)
+
+
+def test_B18_the_figures_of_lesson_13():
+    found = claims.measure("B18")
+    assert found["relative error, 24, 24, 16, weighted"] < 1e-15
+    for case, error in {"4 x 16, not divided": 3, "24, 24, 16, divided by k": 0.18, "4 x 16, BatchNorm": 0.25}.items():
+        assert found[f"relative error, {case}"] == pytest.approx(error, abs=0.005)
+    assert 1 / 4 <= found["peak with k = 4 over that of the batch, CNN"] < 1.1 / 4
+    assert found["time with k = 4, least"] > 1
 
 
 def test_B18_memory_falls_nearly_as_one_over_k():

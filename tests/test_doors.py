@@ -22,7 +22,7 @@ from tools import out_of_memory
 from torch import nn
 
 import helpers
-from helpers import accumulate, batch_size, capstone, data, memory, models, noise, originals, panels, split
+from helpers import accumulate, batch_size, capstone, claims, data, memory, models, noise, originals, panels, split
 from helpers.problems import Problem
 
 if not hasattr(signal, "setitimer"):
@@ -244,6 +244,7 @@ VALID = {
     "step_memory.is_slow": lambda: {"model": "digits MLP"},
     "memory.max_batch_of": lambda: {"at": every_batch(), "capacity": 2**25},
     "accumulate.accumulate": dict,
+    "recorded.permutations": dict,
     "recorded.rows": lambda: {"what": "speed"},
     "recorded.shares": lambda: {"column": "ms/step", "levers": ["bf16"]},
     "recorded.largest_batches": lambda: {"names": ["resnet18"]},
@@ -277,6 +278,9 @@ VALID = {
     "noise.samples_at": lambda: {"moment": "at the start"},
     "noise.trained": lambda: {"moment": "at the start"},
     "noise.is_slow": lambda: {"moment": "at the start"},
+    "claims.measure": lambda: {"name": "B12"},
+    "claims.table": lambda: {"lesson": "01"},
+    "claims.is_slow": lambda: {"lesson": "01"},
     "figures.tiles": lambda: {"images": pixels(), "columns": 2, "rows": 1},
     "figures.tile_grid": lambda: {"batch_size": 8},
     "figures.image_row": lambda: {"images": pixels(), "titles": ("a", "b"), "sentence": "Two."},
@@ -315,6 +319,8 @@ VALID = {
     "figures.levers_picture": lambda: {"steps": {"now": traced(), "bf16": traced()}, "sentence": "Two."},
     "figures.curves_picture": lambda: {"curves": batch_size.curves()},
     "figures.endings_picture": lambda: {"endings": batch_size.endings()},
+    "figures.claims_picture": lambda: {"table": claims.table("01")},
+    "figures.verdicts_picture": lambda: {"table": claims.table("01")},
     "figures.accumulate_picture": lambda: {"accumulated": accumulate.accumulate()},
 } | {f"panels.{name}{part}": dict for name in PANELS for part in ("", ".set")}
 #: What the authors of the course write, not a learner: the texts and bounds of guards, and the recipe of all panels.

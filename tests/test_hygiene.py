@@ -13,6 +13,7 @@ from helpers.folders import ROOT
 
 KNOWN_TAGS = {"exercise", "check", "raises-exception", "nbval-ignore-output"}
 THREADS = "torch.set_num_threads(1)  # small models: steadier times, and fair on a shared server"
+NO_EXERCISES = {"13_the_claims"}  # it looks back, and its last section is a task of the reader's own
 REASONS = {"varies:time", "varies:machine", "varies:rounding"}
 WORDS_OF_A_PANEL = re.compile(r"<[a-z ]+: .+ .+\.>$", re.DOTALL)  # `<batch panel: 8 grey images … .>`
 
@@ -206,7 +207,7 @@ def test_links_have_the_form_of_a_link(path):
 
 def test_exercises_are_complete(path):
     found = lessons.exercises(path)
-    assert 3 <= len(found) <= 5
+    assert 3 <= len(found) <= 5 or (path.stem in NO_EXERCISES and not found)
     assert [exercise.number for exercise in found] == list(range(1, len(found) + 1))
     cells = lessons.read(path).cells
     assert len(found) == sum("exercise" in lessons.tags(cell) for cell in cells)

@@ -14,6 +14,7 @@ from helpers.figures.broadcast import broadcast_picture
 from helpers.figures.capstone import design_picture
 from helpers.figures.cells import memory_row
 from helpers.figures.charts import curves, speed_up
+from helpers.figures.claims import claims_picture, verdicts_picture
 from helpers.figures.error_text import read_error
 from helpers.figures.flatten import entry_picture, features_picture, product_picture, unroll_picture
 from helpers.figures.gpu_memory import gpu_boxes, out_of_memory

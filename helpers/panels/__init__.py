@@ -4,6 +4,7 @@ from helpers.panels.accumulate import AccumulatePanel
 from helpers.panels.batch import BatchPanel
 from helpers.panels.batch_size import CurvesPanel
 from helpers.panels.capstone import DesignPanel
+from helpers.panels.claims import ClaimsPanel
 from helpers.panels.core import Panel, choice, doublings, number
 from helpers.panels.layout import LayoutLab, StrideWalk
 from helpers.panels.noise import GradientNoisePanel

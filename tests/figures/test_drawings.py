@@ -1,5 +1,6 @@
 """The drawing of each record: what is in it, and that both hands draw it, with nothing cut and nothing overlapping."""
 
+import dataclasses
 import html
 import re
 from xml.etree import ElementTree
@@ -10,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from tools import legible, of, out_of_memory, problem, words
 
-from helpers import batch_size, capstone, data, figures, models
+from helpers import batch_size, capstone, claims, data, figures, models
 from helpers.accumulate import accumulate
 from helpers.batch import batch_facts
 from helpers.figures import accumulate as accumulations
@@ -32,6 +33,7 @@ from helpers.figures import (
 )
 from helpers.figures import batch_size as sizes
 from helpers.figures import capstone as designs
+from helpers.figures import claims as claims_room
 from helpers.figures import layout as layouts
 from helpers.figures import noise as noises
 from helpers.figures import shape_flow as flows
@@ -72,6 +74,13 @@ def many_rows() -> StepMemory:
     layers = [torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3))]
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), *layers, torch.nn.Flatten())
     return StepMemory(trace(model, (3, 32, 32), batch_size=2**20))
+
+
+def strayed() -> claims.Table:
+    """The claims of lesson 07, with figures that bear other verdicts."""
+    found = claims.table("07")
+    rows = [dataclasses.replace(row, claim=dataclasses.replace(row.claim, verdict="holds")) for row in found.rows]
+    return dataclasses.replace(found, rows=tuple(rows))
 
 
 DRAWINGS = {
@@ -184,6 +193,11 @@ DRAWINGS = {
     ),
     "levers": lambda: fits.draw_levers({f"{n:x>22}": with_workspace().trace for n in range(12)}, "Twelve."),
     "two levers": lambda: fits.draw_levers(dict.fromkeys("ab", trace(models.mlp(), (1, 28, 28), 2)), "Two."),
+    **{f"claims, page {n}": lambda n=n: claims_room.draw(claims.table(page=n)) for n in range(1, claims.PAGES + 1)},
+    "no such claim": lambda: claims_room.draw(claims.table("01", "wrong as said")),
+    "a claim that its figures do not bear": lambda: claims_room.draw(strayed()),
+    "all verdicts": lambda: claims_room.draw_verdicts(claims.table()),
+    "two verdicts": lambda: claims_room.draw_verdicts(claims.table("01")),
     "kept": lambda: kept.draw(many_rows().trace, "tensor"),
     "kept by one layer": lambda: kept.draw(trace(torch.nn.Linear(3, 2), (3,), batch_size=1), "tensor"),
     "kept by kinds": lambda: kept.draw(step_memory("ResNet-18", 8192).trace, "layer"),
@@ -491,7 +505,8 @@ RECORDS = (
     figures.memory_bar, figures.step_timeline, figures.kept_picture, figures.speed_up, figures.broadcast_picture,
     figures.unroll_picture, figures.features_picture, figures.block_picture, figures.norm_picture, figures.memory_row,
     figures.out_of_memory, figures.accumulate_picture, figures.split_picture, figures.noise_picture,
-    figures.curves_picture, figures.endings_picture, figures.design_picture,
+    figures.curves_picture, figures.endings_picture, figures.design_picture, figures.claims_picture,
+    figures.verdicts_picture,
 )  # fmt: skip
 HOSTILE = [None, 1, 2.5, "x", [], (), {}, object(), int, torch.rand(3), torch.nn.ReLU(), float("nan")]
 

@@ -386,6 +386,10 @@ GALLERY = {
             "Checkpointing": ("on",),
         },
     ),
+    "claims": (
+        "panels.ClaimsPanel()",  # all lessons at once take some seconds: then it says that it computes
+        {"Lesson": ("03", "07", "all"), "Verdict": ("holds if",), "Page": (2,)},
+    ),
     "split": (
         "panels.SplitPanel()",
         {

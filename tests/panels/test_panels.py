@@ -561,3 +561,17 @@ def test_the_curves_panel_refuses_bad_values_and_nothing_moves():
         with pytest.raises(Problem):
             panel.set(**wrong)
         assert (panel.values, panel.text) == before
+
+
+def test_claims_by_lesson_and_verdict():
+    panel = panels.ClaimsPanel()
+    assert panel.text == "Lesson 01, all verdicts: 2 claims, page 1 of 1. A1 holds if, A2 holds if."
+    panel.set(lesson="07", verdict="wrong as said")
+    assert [row.claim.name for row in panel.record.rows] == ["B13"] and "✗" in words(panel)
+    assert any("2, not 3" in line for line in words(panel)) and any("2.49 at B = 1" in line for line in words(panel))
+    panel.set(verdict="holds", page=3)
+    assert "No such claim: choose another lesson or verdict." in words(panel)
+    assert "page 1 of 1" in panel.text
+    with pytest.raises(Problem, match="allowed is one of 'all', '01'"):
+        panel.set(lesson="10")  # settles none
+    assert not panel.wait(**panel.values)  # all of lesson 07 is known: no pause
