@@ -11,7 +11,7 @@ from helpers.figures.paper import picture
 from helpers.figures.shapes import Area, Drawing, Line, Marker, Shape, Text, rectangle
 from helpers.problems import instance_of
 
-HEIGHT, ENDINGS_HEIGHT = 428, 366
+HEIGHT, ENDINGS_HEIGHT = 428, 388
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 616, 36, 340
 _OCTAVES = 9  # that the axis of the curves spans, up to where all lines end
 _HIGHEST = 5.0  # loss: a network that knows nothing has 2.3
@@ -134,17 +134,17 @@ def _ends_in_words(curves: Curves) -> str:
 
 def draw_endings(endings: Endings) -> Drawing:
     """Two axes: sharpness and test accuracy for each batch size, a dot for each run, a line at the median."""
-    heading = f"{endings.data}, {rule_in_words(endings.rule, endings.data)}, after {endings.moment}"
-    shapes: list[Shape] = [Text(4, 20, heading, bold=True)]
+    heading = f"{endings.data}, {rule_in_words(endings.rule, endings.data)}"
+    shapes: list[Shape] = [Text(4, 20, heading, bold=True), Text(4, 42, f"after {endings.moment}")]
     shapes += _dots(endings, "sharpness", 52, "sharpness")
     shapes += _dots(endings, "accuracy", 424, "test accuracy in %", 100)
-    shapes.append(Text(4, 338, "A dot: one run. A line: the median of the runs."))
-    shapes.append(Text(4, 358, endings.missing))
+    shapes.append(Text(4, 360, "A dot: one run. A line: the median of the runs."))
+    shapes.append(Text(4, 380, endings.missing))
     return Drawing(ENDINGS_HEIGHT, tuple(shapes), endings.sentence)
 
 
 def _dots(endings: Endings, measure: str, left: float, name: str, factor: float = 1) -> list[Shape]:
-    wide, top, bottom = 312, 62, 276
+    wide, top, bottom = 312, 84, 298
     rows = [(row, [factor * value for value in getattr(row, measure)]) for row in endings.rows]
     low, high, step = _even([value for _, values in rows for value in values] or [0.0])
     pixels = (bottom - top) / (high - low)
@@ -164,7 +164,7 @@ def _dots(endings: Endings, measure: str, left: float, name: str, factor: float 
 
 def _column(row: Ends, values: list[float], x: float, y: Callable[[float], float]) -> list[Shape]:
     if not values:
-        return [Text(x, 170, "✗", "middle", bold=True, colour=ERROR)]
+        return [Text(x, 192, "✗", "middle", bold=True, colour=ERROR)]
     dots: list[Shape] = [
         Marker(x + 5 * (number - (len(values) - 1) / 2), y(value), "circle") for number, value in enumerate(values)
     ]

@@ -218,6 +218,7 @@ DRAWINGS = {
     "lost curves": lambda: sizes.draw(batch_size.curves("colours", "loss", "steps", "fixed")),
     "endings": lambda: sizes.draw_endings(batch_size.endings("digits", "fixed")),
     "largest endings": lambda: sizes.draw_endings(batch_size.endings("digits, low rate", "linear", "steps")),
+    "longest heading of endings": lambda: sizes.draw_endings(batch_size.endings("digits, low rate", "sqrt", "loss")),
     "endings of colours": lambda: sizes.draw_endings(batch_size.endings("colours", "sqrt", "loss")),
     "all strips": lambda: strips.draw(step_memory("ResNet-18", 8192).trace, CATEGORIES),
 }
