@@ -168,12 +168,15 @@ def traced(network: nn.Module, design: Design, sample_shape: tuple[int, ...], de
 def _of_the_course(design: Design, sample_shape: tuple[int, ...], classes: int) -> Preview:
     with without_bytes():
         network = build(design, sample_shape, classes)
-    return Preview(design, traced(network, design, sample_shape), sample_shape, classes)
+    return Preview(design, traced(network, _few(design), sample_shape), sample_shape, classes)
+
+
+def _few(design: Design) -> Design:
+    """With two micro-batches at most: a network that keeps nothing for itself needs as much in each after these."""
+    parts = min(design.micro_batches, 2)
+    return replace(design, micro_batches=parts, batch_size=parts * design.micro_batch)
 
 
 def _peak(design: Design, sample_shape: tuple[int, ...], classes: int) -> int:
-    """The peak alone: from the second micro-batch on, each has the same."""
-    parts = min(design.micro_batches, 2)
-    return preview(
-        replace(design, micro_batches=parts, batch_size=parts * design.micro_batch), sample_shape, classes
-    ).peak
+    """The peak alone, of a design that was traced whole before."""
+    return preview(_few(design), sample_shape, classes).peak

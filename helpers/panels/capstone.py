@@ -1,7 +1,6 @@
 """The panel of lesson 12: a design, its traced peak, and which tiers have room for it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import ipywidgets as widgets
 
@@ -58,7 +57,4 @@ class DesignPanel(Panel):
         return [*sliders, widgets.HBox(lists)]
 
     def compute(self, checkpointing: str, **values: object) -> Preview:
-        design = Design(checkpointing=checkpointing == "on", **values)
-        parts = min(design.micro_batches, 2)  # each after the second is traced in vain: it needs what the second needs
-        few = replace(design, micro_batches=parts, batch_size=parts * design.micro_batch)
-        return replace(capstone.preview(few), design=design)
+        return capstone.preview(Design(checkpointing=checkpointing == "on", **values))

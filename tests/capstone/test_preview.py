@@ -19,10 +19,19 @@ def test_the_peak_is_that_of_memory_trace():
     design = Design(width=8, batch_size=32, micro_batches=4, optimizer="adam", precision="bf16", checkpointing=True)
     network = models.in_blocks(models.deep_cnn(SHAPE, 8, 2))
     how = {"optimizer": "adam", "precision": "bf16", "accumulate": 4, "checkpoint": True}
-    assert preview(design).trace == memory.trace(network, SHAPE, 32, **how)
+    whole = memory.trace(network, SHAPE, 32, **how)
     own = preview(replace(design, network=lambda: network))
-    assert own.peak == preview(design).peak and sum(own.at_peak.values()) == own.peak
-    assert own.phase == "backward" and "a network of your own" in own.sentence
+    assert own.trace == whole and "a network of your own" in own.sentence
+    assert (own.peak, own.phase, own.at_peak) == (whole.peak, "backward", whole.at_peak)
+    assert sum(own.at_peak.values()) == own.peak
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 16, 48])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_of_the_courses_networks_two_micro_batches_are_traced_and_that_is_enough(parts, optimizer):
+    design = Design(width=4, batch_size=48, micro_batches=parts, optimizer=optimizer)
+    short, whole = preview(design), preview(replace(design, network=lambda: models.deep_cnn(SHAPE, 4, 2)))
+    assert (short.peak, short.phase, short.at_peak) == (whole.peak, whole.phase, whole.at_peak)
 
 
 def test_tiers_are_met_by_memory_alone():
