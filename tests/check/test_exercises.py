@@ -30,11 +30,10 @@ def evaluated(exercise, source) -> object:
 SOLUTIONS = {exercise.name: evaluated(exercise, exercise.solution) for exercise in EXERCISES}
 
 
-@pytest.mark.parametrize("path", lessons.LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*filter(lessons.exercises, lessons.LESSONS)], ids=lambda path: path.stem)
 def test_lesson_with_all_solutions_passes_every_check(path, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_PROCESSES", "stored")  # no exercise needs processes, and nbval starts them
     lesson, found = lessons.read(path), {e.stub.id: e for e in lessons.exercises(path)}
-    assert found
     for cell in lesson.cells:
         if cell.id in found:
             cell.source = found[cell.id].solution
