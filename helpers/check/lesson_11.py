@@ -4,7 +4,8 @@ from math import ceil, sqrt
 
 import torch
 
-from helpers.check.core import exercise, normal
+from helpers.check.core import exercise, normal, seeded
+from helpers.check.guard import attempt
 
 
 def _spread(gradients):
@@ -14,6 +15,20 @@ def _spread(gradients):
 
 def _left(count, b):
     return (count - b) / (count - 1)
+
+
+def _draws(tried):
+    """A hint for who draws batches, with whatever random numbers: near the right number, and never the same."""
+    with seeded(1):  # otherwise it would draw the same ones again
+        again = attempt(tried.answer, *tried.arguments).result
+    if isinstance(again, float | torch.Tensor) and again != tried.got:
+        return "each call gives another number: do not draw batches. The formula gives the typical miss of all of them."
+    return None
+
+
+def _around_the_wrong_mean(gradients, b):
+    away = gradients - gradients.mean(1, keepdim=True)
+    return sqrt(away.square().sum(1).mean().item() / b * _left(len(gradients), b))
 
 
 @exercise(
@@ -26,6 +41,12 @@ def _left(count, b):
     ],
     praise="exact, and 0 at B = N.",
     slips={
+        "N is the number of rows, len(gradients), and not always 1437.": lambda gradients, b: sqrt(
+            _spread(gradients) / b * _left(1437, b)
+        ),
+        "gradients.mean(1) is one number for each image. The full gradient is the mean over the images: mean(0).": (
+            _around_the_wrong_mean
+        ),
         "that is for batches that may take an image twice. Under the root, multiply by (N - B) / (N - 1).": (
             lambda gradients, b: sqrt(_spread(gradients) / b)
         ),
@@ -64,7 +85,9 @@ def _left(count, b):
     crashes={
         "only one element tensors": "Add up over axis 1, then take the mean over the images.",
         "math domain": "Under the root stands a number below 0. N is len(gradients), the number of rows.",
+        "must match the size": "The full gradient is gradients.mean(0): the mean over the images, one row of numbers.",
     },
+    coach=_draws,
 )
 def batch_noise(gradients, b):
     """Gradients of N images (N, P) and a batch size in; the typical distance of a batch's gradient, a float, out."""
@@ -72,7 +95,7 @@ def batch_noise(gradients, b):
 
 
 def _parts(small, large):
-    """|G| squared and the trace, of: mean square = |G| squared + trace / B."""
+    """Length squared and the trace, of: mean square = length squared + trace / B."""
     (b, square), (more, other) = small, large
     trace = (square - other) / (1 / b - 1 / more)
     return square - trace / b, trace
@@ -89,6 +112,20 @@ def _line_in_b(small, large):
     return slope / (square - slope * b)
 
 
+def _slope_in_b(small, large):
+    return (large[1] - small[1]) / (large[0] - small[0])
+
+
+def _steep(small, large):
+    """The difference of the squares times that of 1 / B, where it has to be divided by it."""
+    trace = (small[1] - large[1]) * (1 / small[0] - 1 / large[0])
+    return trace / (small[1] - trace / small[0])
+
+
+def _by_the_largest(small, large):
+    return _parts(small, large)[1] / max(small, large)[1]
+
+
 @exercise(
     cases=[
         ((1, 11.0), (4, 5.0)),
@@ -96,22 +133,32 @@ def _line_in_b(small, large):
         ((16, 1.25), (1024, 0.75)),
         ((2, 3.5), (3, 3.0)),
     ],
-    praise="two lengths that every training can measure say which B is worth it.",
+    praise="two lengths that every training can measure say from about which B on a larger one buys less.",
     slips={
-        "that is the trace. The noise scale is the trace divided by |G|².": lambda *two: _parts(*two)[1],
-        "that is |G|². The noise scale is the trace divided by it.": lambda *two: _parts(*two)[0],
-        "that is upside down: trace / |G|².": lambda *two: 1 / _scale(*two),
-        "the mean square falls with 1/B, so divide the difference by 1/b1 - 1/b2, not by b1 - b2.": [
+        "that is the trace. The noise scale is the trace divided by length².": lambda *two: _parts(*two)[1],
+        "that is length². The noise scale is the trace divided by it.": lambda *two: _parts(*two)[0],
+        "that is upside down: trace / length².": lambda *two: 1 / _scale(*two),
+        "the line is straight in 1/B, not in B: divide the difference by 1/b1 - 1/b2, not by b1 - b2.": [
             _line_in_b,
             lambda *two: -_line_in_b(*two),
+            _slope_in_b,
+            lambda *two: -_slope_in_b(*two),
         ],
+        "divide the difference of the squares by 1/b1 - 1/b2, do not multiply by it.": _steep,
+        "the larger batch is not all images: its square has noise too. length² is square1 - trace / b1.": [
+            _by_the_largest,
+            lambda small, large: _parts(small, large)[1] / large[1],
+        ],
+        "with + you add the noise once more: length² is square1 - trace / b1.": lambda small, large: (
+            _parts(small, large)[1] / (small[1] + _parts(small, large)[1] / small[0])
+        ),
         "the signs differ: a small batch has the larger square, and 1/b is larger too.": lambda *two: -_scale(*two),
         "the squares are given already: do not square them again.": lambda small, large: _scale(
             (small[0], small[1] ** 2), (large[0], large[1] ** 2)
         ),
-        "divide by |G|², not by |G|.": lambda *two: _parts(*two)[1] / sqrt(_parts(*two)[0]),
-        "|G|² is a mean square without its noise: take trace / b off.": [
-            lambda small, large: _parts(small, large)[1] / large[1],
+        "divide by length², not by the length.": lambda *two: _parts(*two)[1] / sqrt(_parts(*two)[0]),
+        "length² is a mean square without its noise: take trace / b off.": [
+            lambda small, large: _parts(small, large)[1] / min(small, large)[1],
             lambda small, large: _parts(small, large)[1] / small[1],
         ],
         "the noise in a mean square is trace / b, not the whole trace.": lambda small, large: (
@@ -138,7 +185,7 @@ def _upside_down(b, rule):
 
 @exercise(
     cases=[
-        (1437, 5, 100, "linear"),
+        (1437, 5, 150, "linear"),
         (1437, 5, 100, "sqrt"),
         (1437, 3, 1437, "fixed"),
         (1000, 2, 250, "linear"),
@@ -160,6 +207,17 @@ def _upside_down(b, rule):
         "that is upside down: a larger batch gets a larger rate.": lambda count, epochs, b, rule: (
             epochs * ceil(count / b),
             _upside_down(b, rule),
+        ),
+        "k is b / 64, with its fraction: // drops it, and gives 0 below 64.": lambda count, epochs, b, rule: (
+            epochs * ceil(count / b),
+            0.1 * {"fixed": 1, "linear": b // 64, "sqrt": (b // 64) ** 0.5}[rule],
+        ),
+        "sqrt is the root of k, k**0.5. k**2 is its square.": lambda count, epochs, b, rule: (
+            epochs * ceil(count / b),
+            0.1 * {"fixed": 1, "linear": b / 64, "sqrt": (b / 64) ** 2}[rule],
+        ),
+        "count // b + 1 is one step too many where b divides count. Round up: -(-count // b).": (
+            lambda count, epochs, b, rule: (epochs * (count // b + 1), _rate(b, rule))
         ),
         "linear and sqrt are the other way round.": lambda count, epochs, b, rule: (
             epochs * ceil(count / b),
@@ -230,13 +288,19 @@ def _never_shortened(times, v, rounds):
     return (v @ times(v)).item()
 
 
+def _stretch_of(times, v, rounds, shorten):
+    for _ in range(rounds):
+        v = shorten(times(v))
+    return (v @ times(v)).item()
+
+
 @exercise(
     cases=[
-        (_times_long, torch.tensor([1.0, 1.0, 1.0]), 20),
+        (_times_long, torch.tensor([1.0, 1.0, 1.0]), 3),  # not there yet
         (_times_mixed, torch.tensor([3.0, 0.5]), 30),
         (_times_downwards, torch.tensor([1.0, 1.0, 1.0, 1.0]), 30),
         (_times_one, torch.tensor([0.5]), 5),
-        (_times_long, torch.tensor([2.0, 1.0, 4.0]), 3),  # not there yet
+        (_times_long, torch.tensor([2.0, 1.0, 4.0]), 3),
     ],
     praise="P numbers at a time, however large the table would be.",
     slips={
@@ -260,6 +324,18 @@ def _never_shortened(times, v, rounds):
         ).item(),
         "one round less than asked for.": lambda times, v, rounds: (lambda w: (w @ times(w)).item())(
             _turned(times, v, rounds - 1)
+        ),
+        "one round more than asked for: range(rounds) has them all.": lambda times, v, rounds: (
+            lambda w: (w @ times(w)).item()
+        )(_turned(times, v, rounds + 1)),
+        "that is after one round: return stands inside the loop. Put it below, as far left as for.": (
+            lambda times, v, rounds: (lambda w: (w @ times(w)).item())(_turned(times, v, 1))
+        ),
+        "v.sum() is no length. Divide by v.norm(), the root of the sum of squares.": lambda times, v, rounds: (
+            _stretch_of(times, v, rounds, lambda w: w / w.sum())
+        ),
+        "v.max() is no length. Divide by v.norm(), the root of the sum of squares.": lambda times, v, rounds: (
+            _stretch_of(times, v, rounds, lambda w: w / w.max())
         ),
     },
     crashes={

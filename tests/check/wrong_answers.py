@@ -486,6 +486,16 @@ WRONG = {
     "batch_noise": {
         "Add up over axis 1": lambda gradients, b: float((gradients - gradients.mean(0)).square().sum(1)),
         "returned tensor of shape (2,)": lambda gradients, b: torch.tensor([1.0, 2.0]),
+        "each call gives another number": lambda gradients, b: (
+            torch.stack(
+                [(gradients[torch.randperm(len(gradients))[:b]].mean(0) - gradients.mean(0)).norm() for _ in range(100)]
+            )
+            .square()
+            .mean()
+            .sqrt()
+            .item()
+        ),
+        "The full gradient is gradients.mean(0)": lambda gradients, b: (gradients - gradients.mean(1)).norm().item(),
         "got 3, expected": lambda gradients, b: 3.0,
     },
     "noise_scale": {
@@ -496,7 +506,7 @@ WRONG = {
     "plan": {
         "The rules are": lambda count, epochs, b, rule: (epochs * -(-count // b), {"same": 0.1}[rule]),
         "returned int": lambda count, epochs, b, rule: epochs * -(-count // b),
-        "expected (75, 0.15625)": lambda count, epochs, b, rule: (75, 0.2),
+        "expected (50, 0.234375)": lambda count, epochs, b, rule: (50, 0.2),
     },
     "stretch": {
         "times takes the direction": lambda times, v, rounds: times() @ v,
