@@ -390,7 +390,7 @@ class Needed:
     @property
     def table(self) -> str:
         """In text, a line for each batch size."""
-        rows = [f"{'B':>6}{'learning rate':>15}{'examples':>12}{'steps':>10}{'seconds*':>10}{'runs there':>12}"]
+        rows = [f"{'B':>6}{'learning rate':>15}{'examples':>12}{'steps':>10}{'time*':>10}{'runs there':>12}"]
         for line in self.lines:
             numbers = (line.examples, line.steps, line.seconds)
             cells = [f"{value:,.0f}" if value is not None else "-" for value in numbers]
@@ -398,7 +398,7 @@ class Needed:
                 f"{line.batch_size:6,}{line.learning_rate:15.4g}{cells[0]:>12}{cells[1]:>10}{cells[2]:>10}"
                 f"{f'{line.reached} of {line.seeds}':>12}"
             )
-        return "\n".join([*rows, f"* in the time of a step at B = {AT}"])
+        return "\n".join([*rows, f"* in steps at B = {AT}, on one CPU core"])
 
     @property
     def sentence(self) -> str:
@@ -440,6 +440,23 @@ def needed(data: str = "digits", rule: str = "fixed", loss: float | None = None)
             )
         )
     return Needed(data, rule, loss, tuple(lines))
+
+
+def fewest(data: str = "digits", axis: str = "steps") -> tuple[Need, ...]:
+    """What each batch size needs at the least, by the best of all rates that were stored for it: the smallest B first.
+
+    All rules count, and all settings with the same images, network and target as `data`. Only a few rates were tried,
+    so the true least may lie lower. axis: what is to be least, "examples", "steps" or "seconds". A batch size with
+    which no rate reaches the target is left out. Raises `Problem` as `curves` does.
+    """
+    one = _setting(data)
+    one_of("axis", axis, AXES)
+    found: dict[int, list[Need]] = {}
+    for name, other in SETTINGS.items():
+        if (other.load, other.images, other.hidden, other.target) == (one.load, one.images, one.hidden, one.target):
+            for line in (line for rule in RULES for line in needed(name, rule).lines if line.steps is not None):
+                found.setdefault(line.batch_size, []).append(line)
+    return tuple(min(found[size], key=lambda line: getattr(line, axis)) for size in sorted(found))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from helpers import data, models
-from helpers.problems import Problem, instance_of, network, one_of, said, tensor_of, whole_number
+from helpers.problems import LARGEST, Problem, instance_of, network, one_of, said, tensor_of, whole_number
 
 #: When in a training the gradients are looked at: the course's MLP on the digits, SGD with lr 0.1 and B = 64.
 MOMENTS = ("at the start", "after 1 epoch", "after 30 epochs")
@@ -94,7 +94,8 @@ class GradientNoise:
         else:
             what = (
                 f"Typically each misses the full gradient by {self.relative:.2g} of its lengths. With {self.downhill} "
-                f"of the {len(self.along)}, a small enough step lowers the loss of all images."
+                f"of the {len(self.along)} (right of the upright line), a small enough step lowers the loss of all "
+                "images."
             )
         even = f"Noise and full gradient are equally long near B = {max(scale, 1):,.0f}, the noise scale."
         return f"Gradients of {len(self.along)} batches of {b:,} of {n:,} images, {self.moment}. {what} {even}"
@@ -193,15 +194,20 @@ class _Losses:
 
 
 def _measured(losses: _Losses) -> SampleGradients:
+    full, length, distances = _from_the_mean(losses)
+    ahead = full / length
+    along, across = losses.along(ahead), losses.along(_second_axis(losses, ahead))
+    return SampleGradients(length, len(full), along.double() / length, across.double() / length, distances)
+
+
+def _from_the_mean(losses: _Losses) -> tuple[Tensor, float, Tensor]:
+    """The full gradient (P,), its length, and each sample's squared distance from it (N,)."""
     count = len(losses.labels)
     full = losses.added(losses.point.new_full((count,), 1 / count))
     length = full.norm().item()
     if not 0 < length < float("inf"):
         raise Problem(f"the full gradient has the length {length:g}; there is no direction to compare with.")
-    distances = torch.cat([(each - full).square().sum(1) for each in losses.each()]).double()
-    ahead = full / length
-    along, across = losses.along(ahead), losses.along(_second_axis(losses, ahead))
-    return SampleGradients(length, len(full), along.double() / length, across.double() / length, distances)
+    return full, length, torch.cat([(each - full).square().sum(1) for each in losses.each()]).double()
 
 
 def _second_axis(losses: _Losses, ahead: Tensor) -> Tensor:
@@ -230,11 +236,27 @@ def _samples_at(moment: str) -> SampleGradients:
 
 def trained(moment: str) -> nn.Sequential:
     """The course's MLP (784-128-10) at one of `MOMENTS`; SGD with lr 0.1, B = 64, seed 0. `Problem` for another one."""
-    epochs = _EPOCHS[one_of("moment", moment, MOMENTS)]
+    return _trained(_EPOCHS[one_of("moment", moment, MOMENTS)], 0)
+
+
+def scale_after(epochs: int, seed: int = 0) -> float:
+    """The noise scale of the course's MLP on the 1,437 digits after so many epochs; SGD with lr 0.1 and B = 64.
+
+    epochs: 0 to 30. Weights and order come from `seed`. Raises `Problem` for anything else.
+    """
+    epochs, seed = whole_number("epochs", epochs, 0, 30), whole_number("seed", seed, 0, LARGEST)
+    digits = data.digits()
+    with torch.no_grad():
+        losses = _Losses(_trained(epochs, seed), digits.images.float() / 255, digits.labels)
+        length, distances = _from_the_mean(losses)[1:]
+    return distances.mean().item() / length**2
+
+
+def _trained(epochs: int, seed: int) -> nn.Sequential:
     digits = data.digits()
     images = digits.images.float() / 255
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = models.mlp()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(epochs):

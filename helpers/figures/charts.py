@@ -116,7 +116,9 @@ def _axes(lines: Curves, x: str, y: str, log: str, colours: Mapping[str, str]) -
         axis.set_xticks(places, [f"{place:,}" for place in places])
     if "y" in log:
         axis.set_yscale("log", base=2)
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axis.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:,g}" if value >= 0.1 else f"{value:.2g}")
+        )
     for one in (axis.xaxis, axis.yaxis):
         one.set_minor_locator(NullLocator())
     if len(lines) > 1:

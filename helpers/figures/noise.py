@@ -47,8 +47,11 @@ def _cloud(noise: GradientNoise) -> list[Shape]:
         Area(((tip, level), (tip - 9, level - 6), (tip - 9, level + 6)), fill="#000"),
         Text(middle - 6, level + 20, "full gradient", "end", bold=True, halo=True),
         Text(_LEFT, _TOP - 10, "↑ across it, where images differ most"),
-        Text(_LEFT + _SIDE, _TOP + _SIDE + 20, "along the full gradient →", "end"),
+        Text(_LEFT + _SIDE, _TOP + _SIDE + 40, "along the full gradient, in its lengths →", "end"),
     ]
+    for length in range(-4, 5, 2):
+        x, foot = middle + length * pixels, _TOP + _SIDE
+        shapes += [Line(((x, foot), (x, foot + 4))), Text(x, foot + 20, f"{length}", "middle")]
     outside = len(noise.along) - len(seen)
     if outside:
         shapes.append(Text(_LEFT + 6, _TOP + _SIDE - 8, f"{outside} lie outside", halo=True))
@@ -64,7 +67,9 @@ def _falling(noise: GradientNoise) -> list[Shape]:
         return _X + wide * log2(b), _TOP + high * (_HIGHEST - power)
 
     sizes = [2 ** (step / 4) for step in range(int(4 * log2(samples.count)) + 1)]
-    sizes = sorted({*(min(round(b), samples.count) for b in sizes), samples.count - 1, samples.count})
+    sizes = sorted({*(min(round(b), samples.count) for b in sizes), samples.count})
+    sizes += [samples.count - 2**step for step in range(int(log2(samples.count)))]  # there it falls steeply
+    sizes.sort()
     exact = [place(b, samples.noise(b) / samples.length) for b in sizes]
     one = samples.noise(1) / samples.length
     plain = [place(b, one / b**0.5) for b in (1, samples.count)]
