@@ -167,6 +167,22 @@ def test_what_is_needed_is_where_the_line_first_crosses(tables):
     assert found.table.splitlines()[2].split() == ["64", "0.4", "-", "-", "-", "1", "of", "2"]
 
 
+def test_the_fewest_are_those_of_the_best_stored_rate():
+    """Of both settings with these images and this network: B = 4 has 0.1 from either."""
+    for axis in batch_size.AXES:
+        found = batch_size.fewest("digits", axis)
+        assert found == batch_size.fewest("digits, low rate", axis) and found != batch_size.fewest("colours", axis)
+        for line in found:
+            others = [
+                other
+                for name in ("digits", "digits, low rate")
+                for rule in batch_size.RULES
+                for other in batch_size.needed(name, rule).lines
+                if other.batch_size == line.batch_size and other.steps
+            ]
+            assert getattr(line, axis) == min(getattr(other, axis) for other in others)
+
+
 def test_the_verdict_asks_for_runs_that_have_no_value_in_common(tables):
     learned = {(size, seed): falling(0.01) for size in (1, 64) for seed in range(5)}
     tables(learned)

@@ -5,6 +5,7 @@ import copy
 import json
 import re
 from itertools import combinations
+from statistics import mean
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.transforms import ToTensor, v2
 
-from helpers import batch_size, capstone, claims, data, memory, models, noise, recorded, training
+from helpers import batch_size, capstone, check, claims, data, memory, models, noise, recorded, training
 from helpers.accumulate import accumulate
 from helpers.authoring import lessons
 from helpers.batch import batch_facts
@@ -923,6 +924,41 @@ def test_B19_the_noise_scale_is_near_60_at_first_and_larger_after_training():
         assert every.noise(b) == pytest.approx(every.length, rel=0.1)
 
 
+def test_B19_the_noise_scale_jumps_and_is_larger_after_20_epochs_than_at_the_start():
+    start, first, late = ([noise.scale_after(epochs, seed) for seed in range(3)] for epochs in (0, 1, 20))
+    assert all(44 <= scale <= 68 for scale in start + first)
+    assert round(min(late)) == 76 and round(max(late)) == 325
+    assert all(after > before for before, after in zip(start, late, strict=True))
+
+
+def test_B19_two_batch_sizes_give_the_noise_scale_and_a_little_more():
+    """Nobody is asked twice, so the line in 1/B is a little lower: by trace / (N - 1), whatever the two sizes are."""
+    every = noise.samples_at(noise.MOMENTS[2])
+    for pair in ((1, 2), (16, 256), (64, 1400)):
+        found = check.noise_scale.right(*((b, every.length**2 + every.noise(b) ** 2) for b in pair))
+        assert (round(every.noise_scale), round(found)) == (194, 224)
+
+
+def test_B19_with_the_best_rate_for_each_b_the_steps_saved_bend_at_the_noise_scale():
+    best = {need.batch_size: need.steps for need in batch_size.fewest("digits", "steps")}
+    saved = [round(best[b] / best[4 * b], 1) for b in (1, 4, 16, 64)]
+    assert saved == [4.5, 3.1, 2.0, 1.2]
+    assert 16 < noise.samples_at(noise.MOMENTS[0]).noise_scale < 256
+
+
+def test_B19_which_batch_is_quickest_depends_on_the_rule():
+    quickest = [batch_size.needed("digits, low rate", rule).least("seconds").batch_size for rule in batch_size.RULES]
+    assert quickest == [16, 256, 64]
+    needed = {line.batch_size: line for line in batch_size.needed("digits, low rate", "sqrt").lines}
+    assert 1 < needed[16].seconds / needed[64].seconds < 1.05
+    for rule in ("fixed", "sqrt"):  # in images as quick or quicker, in steps slower
+        images = [line for line in batch_size.needed("digits, low rate", rule).lines if line.steps]
+        assert [line.examples for line in images] == sorted(line.examples for line in images)
+        assert [line.steps for line in images] == sorted((line.steps for line in images), reverse=True)
+    times = batch_size.step_times("digits, low rate")
+    assert 3 < 1 / times[1][0] < 3.5  # 64 images against one
+
+
 def test_B19_slow_by_steps_is_not_slow_by_examples():
     """Digits, an MLP, plain SGD, five seeds: with a rate in step with B, the same examples teach the same, up to 64."""
     lines = {line.batch_size: line for line in batch_size.needed("digits, low rate", "linear").lines}
@@ -979,6 +1015,9 @@ def test_B20_after_the_same_examples_a_large_batch_is_behind_because_it_has_take
         assert "lower at the largest B in every run" in same_examples.verdict("accuracy")
         assert min(same_steps.there[-1].accuracy) > max(same_examples.there[-1].accuracy) + 0.08
         assert min(same_steps.there[-1].accuracy) >= max(same_steps.there[0].accuracy) - 0.005
+    rows = batch_size.endings("digits, low rate", "fixed", "examples").rows
+    means = {row.batch_size: f"{100 * mean(row.accuracy):.1f}" for row in rows}
+    assert (means[1437], means[4]) == ("75.7", "92.5")
 
 
 def test_B20_sharper_with_a_fixed_rate_on_the_digits_but_not_on_the_colours_or_by_the_linear_rule():
@@ -993,6 +1032,21 @@ def test_B20_sharper_with_a_fixed_rate_on_the_digits_but_not_on_the_colours_or_b
     low = batch_size.endings("digits, low rate", "linear", "loss").there[:4]
     middles = [sorted(row.sharpness)[2] for row in low]
     assert max(middles) < 1.2 * min(middles)  # from 1 to 64
+    last = batch_size.endings("digits, low rate", "linear", "loss").there[-1]
+    limit = 2 / last.learning_rate
+    assert limit == 5 and f"{min(last.sharpness):.1f} {max(last.sharpness):.1f}" == "4.4 6.6"
+
+
+def test_B20_a_rate_above_2_over_the_sharpness_lands_farther_off():
+    """In the valley 5 w²; and in the stored runs with little noise: they end below or around 2 / rate."""
+    for rate, nearer in ((0.05, True), (0.15, True), (0.25, False)):
+        assert (abs(1 - rate * 10) < 1) == nearer == (rate < 2 / 10)
+    for data_ in ("digits", "digits, low rate"):
+        for rule in batch_size.RULES:
+            for row in batch_size.endings(data_, rule, "loss").rows[4:]:  # little noise
+                reached = 2 / row.learning_rate
+                assert all(value < 1.55 * reached for value in row.sharpness)
+                assert bool(row.sharpness) == (reached > 2.5 + 1e-9)
 
 
 def test_B20_a_large_batch_is_stable_only_where_the_rate_lets_it_be():

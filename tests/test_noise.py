@@ -109,6 +109,11 @@ def test_moments_are_trained_once_and_are_slow_until_then():
     assert torch.equal(fresh[1].weight, noise.trained(noise.MOMENTS[0])[1].weight)
 
 
+def test_the_scale_after_some_epochs_is_that_of_all_gradients():
+    for moment, epochs in zip(noise.MOMENTS[:2], (0, 1), strict=True):
+        assert noise.scale_after(epochs) == pytest.approx(noise.samples_at(moment).noise_scale, rel=1e-5)
+
+
 def test_bad_values_are_refused():
     model, images, labels = tiny()
     found = noise.per_sample(model, images, labels)
@@ -125,5 +130,7 @@ def test_bad_values_are_refused():
         lambda: noise.gradient_noise("found", 2),
         lambda: found.noise(7),
         lambda: noise.samples_at("later"),
+        lambda: noise.scale_after(31),
+        lambda: noise.scale_after(1, -1),
     ):
         assert problem(call)

@@ -47,6 +47,8 @@ def curves(
         if name not in lines or not is_color_like(colour):
             raise Problem(f"the colour of {shown(name)} is {shown(colour)}; give names of lines, colours as #56B4E9.")
     axis = _axes(lines, x, y, log, colours)
+    if "x" in log:
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     for words, place in marks.items():
         axis.axvline(place, color="#333333", linewidth=1, linestyle=(0, (4, 3)))
         where = {"xy": (place, 1), "xycoords": ("data", "axes fraction"), "textcoords": "offset points"}

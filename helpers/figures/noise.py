@@ -49,7 +49,7 @@ def _cloud(noise: GradientNoise) -> list[Shape]:
         Text(_LEFT, _TOP - 10, "↑ across it, where images differ most"),
         Text(_LEFT + _SIDE, _TOP + _SIDE + 40, "along the full gradient, in its lengths →", "end"),
     ]
-    for length in range(-4, 5, 2):
+    for length in (-4, 0, 4):
         x, foot = middle + length * pixels, _TOP + _SIDE
         shapes += [Line(((x, foot), (x, foot + 4))), Text(x, foot + 20, f"{length}", "middle")]
     outside = len(noise.along) - len(seen)
@@ -66,11 +66,10 @@ def _falling(noise: GradientNoise) -> list[Shape]:
         power = min(max(log2(times), _LOWEST), _HIGHEST) if times > 0 else _LOWEST
         return _X + wide * log2(b), _TOP + high * (_HIGHEST - power)
 
-    sizes = [2 ** (step / 4) for step in range(int(4 * log2(samples.count)) + 1)]
-    sizes = sorted({*(min(round(b), samples.count) for b in sizes), samples.count})
-    sizes += [samples.count - 2**step for step in range(int(log2(samples.count)))]  # there it falls steeply
-    sizes.sort()
-    exact = [place(b, samples.noise(b) / samples.length) for b in sizes]
+    steps = [4**power for power in range(int(log2(samples.count) / 2) + 1)]
+    sizes = {samples.count, samples.count // 2, *steps}
+    sizes |= {samples.count - step for step in steps if step < samples.count}  # there it falls steeply
+    exact = [place(b, samples.noise(b) / samples.length) for b in sorted(sizes)]
     one = samples.noise(1) / samples.length
     plain = [place(b, one / b**0.5) for b in (1, samples.count)]
     level = place(1, 1)[1]
