@@ -1,7 +1,7 @@
 """The same small network trained with batches of many sizes: loss, accuracy and sharpness, live and as they are stored.
 
 `train` makes one run. `benchmarks/batch_size.py` made all of them with it, for five seeds, and stored them in
-benchmarks/results/batch-size-*.csv; `curves`, `needed` and `endings` read these tables.
+benchmarks/results/batch-size-*.csv; `curves`, `needed`, `fewest` and `endings` read these tables.
 """
 
 import csv
