@@ -116,6 +116,16 @@ def _slope_in_b(small, large):
     return (large[1] - small[1]) / (large[0] - small[0])
 
 
+def _trace_in_b(small, large):
+    trace = -_slope_in_b(small, large)
+    return trace / (small[1] - trace / small[0])
+
+
+def _turned_round(small, large):
+    trace = -_parts(small, large)[1]
+    return trace / (small[1] - trace / small[0])
+
+
 def _steep(small, large):
     """The difference of the squares times that of 1 / B, where it has to be divided by it."""
     trace = (small[1] - large[1]) * (1 / small[0] - 1 / large[0])
@@ -143,6 +153,7 @@ def _by_the_largest(small, large):
             lambda *two: -_line_in_b(*two),
             _slope_in_b,
             lambda *two: -_slope_in_b(*two),
+            _trace_in_b,
         ],
         "divide the difference of the squares by 1/b1 - 1/b2, do not multiply by it.": _steep,
         "the larger batch is not all images: its square has noise too. length² is square1 - trace / b1.": [
@@ -152,7 +163,10 @@ def _by_the_largest(small, large):
         "with + you add the noise once more: length² is square1 - trace / b1.": lambda small, large: (
             _parts(small, large)[1] / (small[1] + _parts(small, large)[1] / small[0])
         ),
-        "the signs differ: a small batch has the larger square, and 1/b is larger too.": lambda *two: -_scale(*two),
+        "the signs differ: a small batch has the larger square, and 1/b is larger too.": [
+            lambda *two: -_scale(*two),
+            _turned_round,
+        ],
         "the squares are given already: do not square them again.": lambda small, large: _scale(
             (small[0], small[1] ** 2), (large[0], large[1] ** 2)
         ),
