@@ -8,7 +8,23 @@ import torch
 from tools import problem
 
 from helpers import batch_size, data
-from helpers.batch_size import AT, AXES, DATA, EXAMPLES, MOMENTS, RULES, SETTINGS, STEPS, Ending, Point, Run
+from helpers.batch_size import (
+    AT,
+    AXES,
+    DATA,
+    EXAMPLES,
+    MOMENTS,
+    RULES,
+    SETTINGS,
+    STEPS,
+    Ending,
+    Point,
+    Run,
+    ends,
+    lines,
+    needs,
+)
+from helpers.batch_size import tables as tables_room
 from helpers.folders import ROOT
 
 
@@ -123,10 +139,11 @@ def tables(monkeypatch):
     setting = SETTINGS["digits"]
     few = type("Few", (type(setting),), {"sizes": (1, 64)})
     monkeypatch.setitem(SETTINGS, "digits", few(*(getattr(setting, name) for name in vars(setting))))
-    monkeypatch.setattr(batch_size, "step_times", lambda data: {1: (0.25, 0.2, 0.3), 64: (1.0, 1.0, 1.0)})
+    for room in (lines, needs):
+        monkeypatch.setattr(room, "step_times", lambda data: {1: (0.25, 0.2, 0.3), 64: (1.0, 1.0, 1.0)})
 
     def fill(rows):
-        monkeypatch.setattr(batch_size, "_runs", lambda: small(rows))
+        monkeypatch.setattr(tables_room, "_runs", lambda: small(rows))
 
     return fill
 
@@ -202,7 +219,7 @@ def test_what_goes_with_sharpness_is_counted_over_all_rules(monkeypatch):
         )
         return batch_size.Endings(data, rule, at, rows)
 
-    monkeypatch.setattr(batch_size, "endings", one_rule)
+    monkeypatch.setattr(ends, "endings", one_rule)
     found = batch_size.correlations("digits")
     assert found["learning rate / B"] == pytest.approx(-1) and found["learning rate"] > -1
     assert set(batch_size.correlations("digits", "accuracy").values()) == {0.0}
@@ -270,7 +287,7 @@ def test_every_sentence_of_the_stored_tables_can_be_said():
 
 
 def test_a_missing_table_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(batch_size, "ROOT", tmp_path)
+    monkeypatch.setattr(tables_room, "ROOT", tmp_path)
     assert "git checkout" in problem(lambda: batch_size.curves())
     assert "git checkout" in problem(lambda: batch_size.stored(1))
 
