@@ -17,8 +17,9 @@ from helpers.figures import svg
 from helpers.problems import Problem, instance_of, shown
 from helpers.units import readable
 
+UNNAMED = "(your name)"  #: what stands in the lesson for it
 _LONGEST_NAME = 60  # letters
-_MOST_ROWS, _LONGEST_ROW = 5, 180  # of a list on the page: it must stay one sheet
+_FOUND, _UNSEEN = (5, 180), (8, 100)  # rows of a list and letters of each, at most: the page must stay one sheet
 _MOST_FILES = 1000  # of one name, numbered
 
 _STYLE = """
@@ -89,7 +90,8 @@ def write_report(report: Report, path: str | os.PathLike, name: str = "") -> Wri
                 "path='report.html'."
             ) from None
         stays = f" {wanted.name} was there already and stays as it is." if here != wanted else ""
-        return Written(here, f"Your report is in the file {here.name}.{stays}", text)
+        unnamed = " Your name is not on it yet: put it into name= and run this again." if name == UNNAMED else ""
+        return Written(here, f"Your report is in the file {here.name}.{stays}{unnamed}", text)
     raise Problem(f"{shown(str(wanted))} and {_MOST_FILES - 2} more are there already; give another name for the file.")
 
 
@@ -122,7 +124,7 @@ def page(report: Report, name: str = "") -> str:
     parts = ", ".join(f"{part} {readable(size)}" for part, size in report.preview.at_peak.items() if size)
     caption = f"At the peak {report.peak:,} bytes: {parts}."
     if report.made:
-        caption += f" Real steps on the CPU made {report.made:,} bytes at most, their trace says {report.predicted:,}."
+        caption += f" Counted: {report.counted}"
     rows = "".join(f"<div><dt>{what}</dt><dd>{_text(value, 60)}</dd></div>" for what, value in _design(report))
     drawing = svg.write(figures.draw(report.preview, report.tiers), "design")
     return f"""<!DOCTYPE html>
@@ -144,8 +146,9 @@ def page(report: Report, name: str = "") -> str:
 </figure></section>
 <section><h2>Accuracy and time</h2>{_table(report)}</section>
 <section><h2>The nearest lever</h2><p>{_text(report.lever, 360)}</p></section>
-{_list("Found out", report.findings)}
-{_list("Not covered", report.not_covered)}
+{_list("To be known", report.notes, *_FOUND)}
+{_list("Found out", report.findings, *_FOUND)}
+{_list("Not covered", report.not_covered, *_UNSEEN)}
 </main>
 <footer>{_text(_versions(), 400)}</footer>
 </body>
@@ -168,7 +171,7 @@ def _design(report: Report) -> Iterable[tuple[str, object]]:
 
 
 def _table(report: Report) -> str:
-    """What the run had, and under it what each tier asks; without tiers, what guessing would have had."""
+    """What the run had, and under it what guessing would have had, and what each tier asks."""
     rows = [("this design", f"{report.accuracy:.1%}", readable(report.peak), f"{report.time:.1f}", "")]
     for standing in report.standings:
         tier = standing.tier
@@ -177,8 +180,7 @@ def _table(report: Report) -> str:
         )
         limits = (f"at least {tier.accuracy:.0%}", f"at most {readable(tier.bytes)}", f"at most {tier.time:g}")
         rows.append((f"tier {tier.name}", *limits, done))
-    if not report.standings:
-        rows.append(("always the same class", f"{report.chance:.1%}", "", "", ""))
+    rows.insert(1, ("always the same class", f"{report.chance:.1%}", "", "", ""))
     heads = ("", f"right of {report.test_images:,} test images", "peak", UNIT, "reached")
     head = "".join(f'<th scope="col">{_text(cell)}</th>' if cell else "<td></td>" for cell in heads)
     body = "".join(
@@ -188,12 +190,12 @@ def _table(report: Report) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _list(title: str, rows: Iterable[str]) -> str:
+def _list(title: str, rows: Iterable[str], most: int, longest: int) -> str:
     rows = list(rows)
     if not rows:
         return ""
-    more = [f"and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
-    items = "".join(f"<li>{_text(row, _LONGEST_ROW)}</li>" for row in rows[:_MOST_ROWS] + more)
+    more = [f"and {len(rows) - most} more"] if len(rows) > most else []
+    items = "".join(f"<li>{_text(row, longest)}</li>" for row in rows[:most] + more)
     return f"<section><h2>{_text(title)}</h2><ul>{items}</ul></section>"
 
 

@@ -67,7 +67,7 @@ class OwnImages:
             f"{width}) each: {found}{more}."
         ]
         if self.changed:
-            rows.append(f"Brought to RGB pixels: {', '.join(f'{count:,} {what}' for what, count in self.changed)}.")
+            rows.append(f"Changed: {', '.join(f'{count:,} {what}' for what, count in self.changed)}.")
         if self.left_out:
             files = "; ".join(f"{name} ({reason})" for name, reason in self.left_out[:5])
             more = f"; and {len(self.left_out) - 5:,} more, see left_out" if len(self.left_out) > 5 else ""
@@ -127,7 +127,7 @@ def load(
 
 
 def _sides(size: object) -> tuple[int, int]:
-    sides = whole_numbers("size", size, 1, "a tuple (height, width), for example (32, 32)", range(2, 3))
+    sides = whole_numbers("size", size, SIDES[0], "a tuple (height, width), for example (32, 32)", range(2, 3))
     return tuple(whole_number(f"size[{place}]", side, *SIDES) for place, side in enumerate(sides))
 
 
@@ -211,7 +211,8 @@ class _Reader:
                 continue
             known = self.seen.setdefault(hashlib.sha256(pixels.tobytes()).digest(), label)
             if known != label:
-                self.left_out.append((label, f"the same pixels as {known}"))
+                unsure = "" if known.startswith(f"{name}/") else ", of another class: one of them is wrong"
+                self.left_out.append((label, f"the same pixels as {known}{unsure}"))
                 continue
             self.changed.update(changes)
             found[one.name] = pixels
@@ -248,6 +249,7 @@ class _Reader:
             changes = ["moving ones (the first picture)"] * (
                 image.format != "MPO" and getattr(image, "n_frames", 1) > 1
             )
+            changes += ["smaller ones (made larger)"] * (wide < self.width and high < self.height)
             image.draft("RGB", (2 * self.width, 2 * self.height))  # a JPEG is read smaller, in less time
             turned = ImageOps.exif_transpose(image)
             changes += ["turned as the camera says"] * (image.getexif().get(0x0112, 1) not in (0, 1))

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ LEARNING_RATES = (1e-6, 100)
 PRECISIONS = ("fp32", "bf16")  #: fp16 needs a GradScaler and is of no use on a CPU
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class Design:
     """A network and the loop that trains it, as a few decisions. As it stands, a first try that reaches no tier.
 
@@ -50,7 +51,34 @@ class Design:
     epochs: int = 4
     network: nn.Module | Callable[[], nn.Module] | None = None
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *unnamed: object,
+        width: int = width,
+        depth: int = depth,
+        batch_size: int = batch_size,
+        optimizer: str = optimizer,
+        learning_rate: float = learning_rate,
+        precision: str = precision,
+        micro_batches: int = micro_batches,
+        checkpointing: bool = checkpointing,
+        epochs: int = epochs,
+        network: nn.Module | Callable[[], nn.Module] | None = network,
+        **unknown: object,
+    ):
+        given = dict(locals())
+        if unnamed:
+            raise Problem(
+                f"{shown(unnamed[0])} has no name; give each decision by its name, as in capstone.Design(width=8)."
+            )
+        for name in unknown:
+            raise Problem(_unknown(name))
+        for field in fields(self):
+            object.__setattr__(self, field.name, given[field.name])
+        self.check()
+
+    def check(self) -> None:
+        """Look at every decision; raise `Problem` for one that is not allowed."""
         one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
         one_of("precision", self.precision, PRECISIONS)
         true_or_false("checkpointing", self.checkpointing)
@@ -97,6 +125,17 @@ class Design:
         )
 
 
+_ALIASES = {"lr": "learning_rate", "batch": "batch_size", "accumulate": "micro_batches", "model": "network"}
+
+
+def _unknown(name: str) -> str:
+    """What is said of a decision that there is not."""
+    names = [field.name for field in fields(Design)]
+    meant = [_ALIASES[name]] if name in _ALIASES else get_close_matches(name, names, 1)
+    hint = f" Give it as {meant[0]}=." if meant else ""
+    return f"a Design has no {shown(name)[1:-1]}; it has {', '.join(names[:-1])} and {names[-1]}.{hint}"
+
+
 def build(design: Design, sample_shape: tuple[int, ...], classes: int, seed: int = 0) -> nn.Module:
     """The network of a design, new: the course's CNN, or a copy of the learner's own.
 
@@ -127,5 +166,5 @@ def a_design(value: object) -> Design:
     design = instance_of("design", value, Design, "capstone.Design(batch_size=32)")
     if type(design) is not Design:
         raise Problem("design is of a class of your own; give a capstone.Design itself, as it is.")
-    design.__post_init__()
+    design.check()
     return design

@@ -3,15 +3,16 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import ceil, isfinite
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.capstone.clock import Deadline, Stopwatch, TimeIsUp
 from helpers.capstone.design import Design, a_design, build
-from helpers.capstone.loop import Training, share_right
+from helpers.capstone.loop import Training, right
 from helpers.capstone.preview import Preview, traced
 from helpers.capstone.reference import Reference
 from helpers.capstone.report import Report
@@ -25,19 +26,27 @@ from helpers.capstone.witness import (
     replaced,
 )
 from helpers.data import ImageSet
+from helpers.memory.torch_private import BatchNorm
 from helpers.memory.tracer import as_found
-from helpers.problems import Problem, number, said, whole_number
+from helpers.problems import Problem, number, one_of, said, shown, whole_number
 from helpers.units import readable
 
 WATCHED = 3  #: steps of a training whose bytes are counted
 STRETCH = 0.2  #: seconds of training between two looks at the reference
 _TOO_LONG = 1.2  # times the longest time of a tier: then the training ends
 _ALTERED = 0.25  # share: a fall of the accuracy by so much over changes that nobody sees
+_WATCHED_ANSWERS = 16  # batches of test images whose bytes are counted, at most, each time they are asked
+_ANSWERS = 0.1  # seconds that all answers to the test images may take beyond what training takes for as many
+_EVER = (
+    "Another seed: this is one training.",
+    "What CUDA takes beside tensors, and time on a GPU.",
+)
 _ALWAYS = (
-    f"What happens in few steps only: the bytes of {WATCHED} are counted, chosen by lot.",
-    f"Less than {readable(COARSE)} that neither PyTorch nor Python hands out.",
+    f"All but {WATCHED} steps and some test batches, drawn at random: only their bytes are counted.",
+    f"Up to {readable(COARSE)} taken by other libraries.",
     "Code that rewrites PyTorch or this judge while it runs, or hides from it in C.",
-    "Test images that the network knows in a softer form than number by number.",
+    "Test images it remembers only roughly.",
+    "Learning while it is tested, if it is quick and makes no gradients of PyTorch's.",
 )
 
 
@@ -46,11 +55,13 @@ def judge(
     data: tuple[ImageSet, ImageSet] | None = None,
     seconds: float = 60.0,
     seed: int = 0,
+    tier: str | None = None,
 ) -> Report:
     """Trace the design, train it for real, and report peak, accuracy, time and the nearest lever.
 
     data: (train, test), two `data.ImageSet`s of your own; then there are no tiers. The bundled colour images if not
     given. seconds: on the clock, at most, for the training. seed: of the first weights and of the order of the images.
+    tier: the goal that the lever is to lead to; the nearest if not given.
 
     Training runs on the processor, in one thread; the bytes are those of the trace. Time is counted in epochs of the
     default design, trained in turns with this one. Nothing of the learner's is changed: a network is copied, random
@@ -61,10 +72,13 @@ def judge(
     design, seed = a_design(design), whole_number("seed", seed, 0, 2**62)
     seconds = number("seconds", seconds, 0.1, 3600, 60)
     tiers = tuple(TIERS.values()) if data is None else ()
+    if tier is not None and data is not None:
+        raise Problem(f"tier is {shown(tier)}, but for images of your own there are no tiers; leave it out.")
+    aim = "" if tier is None else one_of("tier", tier, tuple(TIERS))
     altered = replaced()
     with _as_it_was():
         task = make_task(*two_sets(data), design)
-        return _Trial(design, task, tiers, seconds, seed, altered).report()
+        return replace(_Trial(design, task, tiers, seconds, seed, altered).report(), aim=aim)
 
 
 class _Trial:
@@ -79,6 +93,7 @@ class _Trial:
         self.found += [f"{name}, on which the judge relies, is no longer what it was." for name in altered]
         self.stopped, self.losses, self.steps = "", [], 0
         self.watch, self.timed = Stopwatch(), 0
+        self.answered, self.asked = Stopwatch(), 0  # the test, and how many images were asked in all
         self.all_steps = design.epochs * ceil(len(task.train) / design.batch_size)
         self.longest = max((tier.time for tier in tiers), default=float("inf")) * _TOO_LONG
 
@@ -102,9 +117,10 @@ class _Trial:
         with Deadline(self.seconds) as deadline:
             self._train(training, witness, deadline)
         witness.process_grew()
+        accuracy = self._accuracy(training, witness, began)
+        witness.process_grew()
         if processes() > children:
             self.found.append("The network started other processes, whose memory and time nobody counts.")
-        accuracy = self._accuracy(training, witness, began)
         self._look_at_the_clock()
         self.found += witness.found.values()
         self.found += [f"{name} was replaced during the training." for name in replaced() if name not in self.altered]
@@ -124,6 +140,7 @@ class _Trial:
             findings=tuple(dict.fromkeys(self.found)),
             not_covered=self._not_covered(deadline, witness),
             tiers=self.tiers,
+            notes=self._notes(network),
         )
 
     # Training --------------------------------------------------------------------------------------------------------
@@ -208,43 +225,66 @@ class _Trial:
 
     def _accuracy(self, training: Training, witness: Witness, began: dict[str, Tensor]) -> float:
         network, task = training.network, self.task
-        before = witness.weights()
         with Deadline(self.seconds / 2 + 1) as deadline:
-
-            def measured(images: Tensor) -> float:
-                return deadline.call(share_right, network, images, task.truth, task.classes)
-
             try:
-                right = measured(task.test)
-                otherwise = measured(task.altered)
-                witness.same_weights(before, "while the test images were looked at")
+                with witness.nothing_learned():
+                    share = self._answers(training, witness, deadline, task.test)
+                    otherwise = self._answers(training, witness, deadline, task.altered)
                 network.load_state_dict(began)
-                untrained = measured(task.test)
+                untrained = self._answers(training, witness, deadline, task.test)
             except TimeIsUp:
                 self.stopped = self.stopped or "The network did not come back from the test images in time."
                 return 0.0
             except Exception as error:
                 self.stopped = self.stopped or f"The test images could not be looked at: {said(error)}"
                 return 0.0
-        if right - otherwise > _ALTERED:
+        if share - otherwise > _ALTERED:
             self.found.append(
-                f"With test images in which each number is moved by at most 2 of 255, accuracy falls from {right:.0%} "
+                f"With test images in which each number is moved by at most 2 of 255, accuracy falls from {share:.0%} "
                 f"to {otherwise:.0%}: the network knows these very images."
             )
         if untrained > task.chance + 0.25 + len(task.test) ** -0.5:
             self.found.append(
-                f"With the weights from before the training, {untrained:.0%} of the test images are right already: the "
-                "network came trained, or it knows the images. Give a function that makes a new one."
+                f"With the weights from before the training, {untrained:.0%} of the test images are right already: "
+                "what it knows is not what it learned here. It came trained, learned elsewhere, or knows the images. "
+                "Give a function that makes a new one."
             )
         if task.duplicates:
             self.found.append(
                 f"{task.duplicates:,} of {len(task.test):,} test images are training images too, so the accuracy says "
                 "little about new ones."
             )
-        return right
+        return share
+
+    def _answers(self, training: Training, witness: Witness, deadline: Deadline, images: Tensor) -> float:
+        """The share of the test images that is right, asked in micro-batches like those of the training."""
+        task, each, count = self.task, self.design.micro_batch, 0
+        batches = range(0, len(images), each)
+        watched = random.SystemRandom().sample(batches, min(_WATCHED_ANSWERS, (len(batches) + 1) // 2))
+        for place in batches:
+            part, truth = images[place : place + each], task.truth[place : place + each]
+            what = training.network, self.design, part, truth, task.classes
+            with self.answered.running():
+                if place in watched:
+                    with witness.counted("answering test images", "does more when it is tested", images, task.truth):
+                        count += deadline.call(right, *what)
+                else:
+                    count += deadline.call(right, *what)
+            self.asked += len(part)
+        return count / len(images)
 
     def _look_at_the_clock(self) -> None:
-        watch, reference = self.watch, self.reference.watch
+        watch, reference, answered = self.watch, self.reference.watch, self.answered
+        allowed = watch.thread / max(self.timed * self.design.batch_size, 1) * self.asked
+        if self.timed and answered.thread > allowed + _ANSWERS:
+            self.found.append(
+                f"The answers to {self.asked:,} test images took {answered.thread:.2f} s, and to train on as many "
+                f"takes {allowed:.2f} s: the network does more when it is tested than when it is trained."
+            )
+        if answered.others > max(0.3, answered.thread):
+            self.found.append(
+                f"Other threads or processes worked {answered.others:.1f} s while the network was tested."
+            )
         if watch.others > max(0.3, 0.2 * watch.thread):
             self.found.append(
                 f"Other threads or processes worked {watch.others:.1f} s while the network was trained, which its time "
@@ -267,7 +307,18 @@ class _Trial:
             more.append("Whether weights change outside optimizer.step(): there are too many to compare.")
         if not can_see_the_process():
             more.append("The size of the process: psutil is not installed.")
-        return (*more, *_ALWAYS) if self.design.network is not None else tuple(more)
+        if not self.tiers:
+            more.append("Test images that are training images slightly changed.")
+        return (*more, *_EVER, *(_ALWAYS if self.design.network is not None else ()))
+
+    def _notes(self, network: nn.Module) -> tuple[str, ...]:
+        norms = any(isinstance(module, BatchNorm) for module in network.modules())
+        if self.design.micro_batches == 1 or not norms:
+            return ()
+        return (
+            "BatchNorm takes the mean of what runs together: in micro-batches, gradients are not those of the whole "
+            "batch.",
+        )
 
 
 @contextmanager

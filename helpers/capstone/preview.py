@@ -9,7 +9,7 @@ from torch import nn
 from helpers.capstone.design import Design, a_design, build
 from helpers.capstone.tiers import TIERS
 from helpers.memory import Trace, trace
-from helpers.memory.step import MOST_MICRO_BATCHES
+from helpers.memory.step import MOST_MICRO_BATCHES, blocks
 from helpers.models import without_bytes
 from helpers.problems import Problem, whole_number, whole_numbers
 from helpers.step_memory import PHASE_NAMES
@@ -161,6 +161,11 @@ def preview(design: Design, sample_shape: tuple[int, ...] = SAMPLE_SHAPE, classe
 
 def traced(network: nn.Module, design: Design, sample_shape: tuple[int, ...], device: str = "cuda") -> Trace:
     """`memory.trace` of a step with this network in the way of this design."""
+    if design.checkpointing and not blocks(network):
+        raise Problem(
+            "checkpointing=True runs blocks again in backward, which this model does not have; group its layers in "
+            "inner nn.Sequential modules, as in nn.Sequential(nn.Sequential(a, b), nn.Sequential(c, d))."
+        )
     return trace(network, sample_shape, design.batch_size, device=device, **design.settings)
 
 

@@ -46,6 +46,8 @@ class Report:
     findings: tuple[str, ...]  #: what is not as the design says: with any, no tier is reached
     not_covered: tuple[str, ...]  #: what the judge could not see
     tiers: tuple[Tier, ...]
+    aim: str = ""  #: the name of the tier that was asked for
+    notes: tuple[str, ...] = ()  #: what is to be known of a design that is as it says
 
     @property
     def design(self) -> Design:
@@ -84,24 +86,43 @@ class Report:
 
     @property
     def nearest(self) -> Standing | None:
-        """The tier that is not reached and of which least is missed; None if all are reached, or there are none."""
-        left = [standing for standing in self.standings if standing.missed]
+        """The tier that was asked for, or else the one of which least is missed; None if nothing is left to reach."""
+        left = [one for one in self.standings if one.missed and self.aim in ("", one.tier.name)]
         return min(left, key=lambda standing: len(standing.missed), default=None)
 
     @property
     def lever(self) -> str:
-        """What would help most towards the nearest tier; without tiers, what would save most memory."""
+        """What would help most towards the tier that was asked for, or the nearest; without tiers, towards accuracy."""
         if self.findings:
             return "First comes what was found out."
+        if self.stopped:
+            first = "make a step run" if not self.epochs else "let the training come to its end"
+            return f"First {first}: see what stopped it."
+        if not self.tiers:
+            wrong = round((1 - self.accuracy) * self.test_images)
+            return f"{wrong:,} of {self.test_images:,} are wrong. {self.advice}" if wrong else "None is needed."
         if self.nearest is None:
-            saving = {} if self.tiers else {n: p for n, p in self.preview.levers.items() if p < self.peak}
-            if not saving:
-                return "None is needed." if self.tiers else "None saves memory."
-            name = min(saving, key=saving.get)
-            return f"{name} would bring the peak to {readable(saving[name])}."
+            return f"None is needed: {self.aim or 'every tier'} is reached."
         tier, missed = self.nearest.tier, self.nearest.missed
         say = {"memory": self._memory_lever, "time": self._time_lever, "accuracy": self._accuracy_lever}
-        return f"Towards {tier.name}: " + " ".join(say[name](tier) for name in missed)
+        also = f"{' and '.join(self.reached).capitalize()} is reached. " if self.reached and not self.aim else ""
+        return f"{also}Towards {tier.name}: " + " ".join(say[name](tier) for name in missed)
+
+    @property
+    def advice(self) -> str:
+        """What may bring more accuracy to a design like this one."""
+        design, ways = self.design, []
+        if design.optimizer != "adam":
+            ways.append("Adam")
+        if design.batch_size > 16:
+            ways.append("a smaller batch_size (more steps)")
+        if design.network is None and design.depth > 1:
+            ways.append("less depth (learns sooner here)")
+        ways += ["more epochs", "another learning rate"]
+        if design.network is None and len(ways) == 2:
+            ways.append("more width")
+        guesses = "It is hardly better than the same answer to all. " if self.accuracy < self.chance + 0.1 else ""
+        return f"{guesses}May help: {', '.join(ways[:-1])} or {ways[-1]}. Only training tells."
 
     def _memory_lever(self, tier: Tier) -> str:
         over = f"{readable(self.peak - tier.bytes)} of memory too much"
@@ -124,7 +145,15 @@ class Report:
         left = [f"time for {tier.time - self.time:.1f} more"] if self.time < tier.time else []
         left += [f"{readable(tier.bytes - self.peak)} of memory"] if self.peak < tier.bytes else []
         room = f"; left are {' and '.join(left)}" if left else ""
-        return f"{short}{room}. Only training tells what helps: optimizer, learning rate, steps, width."
+        return f"{short}{room}. {self.advice}"
+
+    @property
+    def counted(self) -> str:
+        """What the steps that were watched made, beside a trace of the same; both without what was there before."""
+        return (
+            f"a real step on the CPU made {self.made:,} bytes at most; a trace for the CPU says {self.predicted:,}. "
+            "(What is there before the step is left out: parameters and optimizer state.)"
+        )
 
     @property
     def sentence(self) -> str:
@@ -153,16 +182,18 @@ class Report:
             ("time", f"{self.time:.2f} {UNIT} ({self.seconds:.2f} s computed, {self.clock:.2f} s on the clock)."),
         ]
         if self.made:
-            what = f"real steps on the CPU made {self.made:,} bytes at most; the trace says {self.predicted:,}."
-            rows.append(("counted", what))
+            rows.append(("counted", self.counted))
         rows += [("stopped", self.stopped)] if self.stopped else []
         for standing in self.standings:
             tier = standing.tier
             done = "reached" if tier.name in self.reached else "not reached"
-            why = f": {' and '.join(standing.missed)} missed" if standing.missed else ""
+            doubt = "stopped" if self.stopped else "found out"
+            why = f": {' and '.join(standing.missed)} missed" if standing.missed else f": see {doubt}"
+            why = "" if tier.name in self.reached else why
             goal = f"{tier.accuracy:.0%}, {readable(tier.bytes)}, time {tier.time:g}"
             rows.append(("tier", f"{tier.name} ({goal}): {done}{why}."))
         rows.append(("lever", self.lever))
+        rows += [("note", one) for one in self.notes]
         rows += [("found out", one) for one in self.findings]
         rows += [("not seen", one) for one in self.not_covered]
         lines = []

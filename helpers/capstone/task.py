@@ -40,9 +40,9 @@ def two_sets(given: object) -> tuple[ImageSet, ImageSet]:
     """(train, test), checked; the bundled colour images for None. Raises `Problem` for anything else."""
     if given is None:
         return course_data.colours(), course_data.colours(train=False)
-    pair = instance_of("data", given, (tuple, list), "(train, test), two data.ImageSets")
+    pair = instance_of("data", given, (tuple, list), "(mine.train, mine.test), two data.ImageSets")
     if len(pair) != 2:
-        raise Problem(f"data holds {len(pair)} things; give two data.ImageSets, as in data=(train, test).")
+        raise Problem(f"data holds {len(pair)} things; give two data.ImageSets, as in data=(mine.train, mine.test).")
     train, test = (instance_of(f"data[{n}]", one, ImageSet, "data.colours()") for n, one in enumerate(pair))
     for one in (train, test):
         replace(one)  # checks once more what may have been changed since

@@ -2,7 +2,8 @@
 
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -27,6 +28,13 @@ MOST_COMPARED = 2**21  #: parameters; with more, it takes too long to compare th
 def tracked(network: nn.Module) -> list[object]:
     """Everything that the modules of a network hold, in lists and dictionaries too."""
     return tree_leaves([{name: value for name, value in vars(module).items()} for module in network.modules()])
+
+
+def alike(before: list[Tensor], now: list[Tensor]) -> bool:
+    """Whether these tensors are what they were; where the numbers had run away before, nothing is said."""
+    return len(now) == len(before) and all(
+        torch.equal(new, old) or bool(old.isnan().any()) for new, old in zip(now, before, strict=True)
+    )
 
 
 class StepBook(Ledger):
@@ -79,12 +87,26 @@ class Witness:
 
     def same_weights(self, before: list[Tensor], when: str) -> None:
         """Compare the parameters with what they were."""
-        now = list(self.training.network.parameters())
-        alike = len(now) == len(before) and all(
-            torch.equal(new, old) or bool(old.isnan().any()) for new, old in zip(now, before, strict=True)
-        )
-        if not alike:
+        if not alike(before, list(self.training.network.parameters())):
             self.found["weights"] = f"The weights changed {when}: only optimizer.step() may change them."
+
+    @contextmanager
+    def nothing_learned(self) -> Iterator[None]:
+        """In here a network only answers: it makes no gradients, and its weights and buffers stay as they are."""
+        state = self.training.network.state_dict
+        before, saved = {name: tensor.detach().clone() for name, tensor in state().items()}, []
+
+        def keep(tensor: Tensor) -> Tensor:  # autograd calls it for what backward will need; without gradients, never
+            saved.append(True)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            yield
+        if saved:
+            self.found["learns"] = "The network made gradients while it was tested: it may learn there."
+        now = state()
+        if now.keys() != before.keys() or not alike(list(before.values()), [now[name] for name in before]):
+            self.found["test weights"] = "The weights or buffers changed while the test images were looked at."
 
     def step(self, rows: Tensor) -> float:
         """A step as it is, but that the weights may only change in ``optimizer.step()``."""
@@ -94,11 +116,22 @@ class Witness:
         return self.training.step(rows, lambda: self.same_weights(before, "during forward or backward"))
 
     def watched(self, call: Callable[..., float], rows: Tensor, number: int) -> float:
-        """The same step with its bytes counted, as PyTorch and Python hand them out. call: what runs a step."""
+        """The same step with its bytes counted. call: what runs a step."""
+        with self.counted(f"step {number}", "does more in training", rows) as book:
+            loss = call(self.training.step, rows)
+        self.seen = max(self.seen, book.peak)
+        return loss
+
+    @contextmanager
+    def counted(self, what: str, more: str, *given: Tensor) -> Iterator[StepBook]:
+        """Count the bytes that PyTorch and Python hand out in here, and keep in mind what no trace explains.
+
+        what: is done in here, "step 7". more: what is said of a network that takes too much. given: tensors of ours.
+        """
         training = self.training
         known = [leaf for leaf in tracked(training.network) if isinstance(leaf, Tensor)]
         known += [leaf for leaf in tree_leaves(list(training.optimizer.state.values())) if isinstance(leaf, Tensor)]
-        book = StepBook([*known, training.images, training.labels, rows])
+        book = StepBook([*known, training.images, training.labels, *given])
         was_on = tracemalloc.is_tracing()
         if not was_on:
             tracemalloc.start(1)
@@ -106,35 +139,35 @@ class Witness:
         began = tracemalloc.get_traced_memory()[0]
         try:
             with book:
-                loss = call(training.step, rows)
+                yield book
             pythons = tracemalloc.get_traced_memory()[1] - began
         finally:
             if not was_on:
                 tracemalloc.stop()
-        self.seen = max(self.seen, book.peak)
-        self._judge(book, pythons, number)
-        return loss
+        self._judge(book, pythons, what, more)
 
-    def _judge(self, book: StepBook, pythons: int, number: int) -> None:
-        outside = sum(book.outside.values())
+    def _judge(self, book: StepBook, pythons: int, what: str, more: str) -> None:
+        outside, kind, begin = sum(book.outside.values()), more, what[0].upper() + what[1:]
         if book.peak > self.room + self.slack:
-            self.found["more"] = (
-                f"Step {number} really made {readable(book.peak)}, and the trace says {readable(self.room)}: the "
-                "network does more in training than it does when it is traced."
+            self.found[f"{kind}: more"] = (
+                f"{begin} really made {readable(book.peak)}, and the trace says {readable(self.room)}: the network "
+                f"{more} than it does when it is traced."
             )
         if outside > self.slack:
-            self.found["outside"] = (
-                f"Step {number} used tensors of {readable(outside)} that are no part of the network and in no figure "
-                "of the trace; make them parameters or buffers (register_buffer)."
+            self.found[f"{kind}: outside"] = (
+                f"{begin} used tensors of {readable(outside)} that are no part of the network and in no figure of the "
+                "trace; make them parameters or buffers (register_buffer)."
             )
         if book.bytes > self.slack:
-            self.found["keeps"] = f"After step {number} {readable(book.bytes)} more were held than before it: a leak."
+            self.found[f"{kind}: keeps"] = f"After {what} {readable(book.bytes)} more were held than before it: a leak."
         if book.devices - {"cpu"}:
             others = " and ".join(sorted(book.devices - {"cpu"}))
-            self.found["device"] = f"Step {number} made tensors on another device ({others}), which nobody counts here."
+            self.found[f"{kind}: device"] = (
+                f"{begin} made tensors on another device ({others}), which nobody counts here."
+            )
         if pythons > PYTHONS_OWN + self.slack:
-            self.found["python"] = (
-                f"Step {number} took {readable(pythons)} from NumPy or Python itself, which the trace does not count."
+            self.found[f"{kind}: python"] = (
+                f"{begin} took {readable(pythons)} from NumPy or Python itself, which the trace does not count."
             )
 
     def process_grew(self) -> None:
@@ -142,8 +175,8 @@ class Witness:
         now = _resident()
         if now is not None and self.rss is not None and now - self.rss > self.may_grow:
             self.found["process"] = (
-                f"The process grew by {readable(now - self.rss)} while the network was trained, far more than the "
-                "trace explains."
+                f"The process grew by {readable(now - self.rss)} while the network was trained and tested, far more "
+                "than the trace explains."
             )
 
 

@@ -1,5 +1,6 @@
 """The checks of lesson 12: a design for each tier, judged by a real training, and a network of one's own."""
 
+import re
 from functools import lru_cache, partial
 
 import torch
@@ -41,8 +42,8 @@ def _missed(tier: capstone.Tier, report: capstone.Report) -> str:
     lacks += [f"The judge found out: {one}" for one in report.findings[:2]]
     if report.accuracy < tier.accuracy:
         lacks.append(
-            f"{report.accuracy:.1%} of the test images are right, asked are {tier.accuracy:.0%}. More steps, a smaller "
-            "batch, Adam or another learning rate may help."
+            f"{report.accuracy:.1%} of the test images are right, asked are {tier.accuracy:.0%}."
+            + ("" if report.stopped or report.findings else f" {report.advice}")
         )
     if report.time > tier.time:
         lacks.append(
@@ -78,7 +79,13 @@ def _runs(tried: Tried) -> str | None:
     sample_shape, classes = tried.arguments
     for b in (2, 1, 5):
         outcome = attempt(torch.no_grad()(tried.got), normal(b, *sample_shape), waiting_for="the network")
-        if "mat1 and mat2" in outcome.error:
+        product = re.search(r"mat1 and mat2 .*?\((\d+)x", outcome.error)
+        if product and int(product[1]) != b:
+            return (
+                f"a batch of {b} fails{outcome.error}. The Linear got {product[1]} rows for {b} images: nn.Flatten() "
+                "must come before it."
+            )
+        if product:
             return (
                 f"a batch of {b} fails{outcome.error}. in_features of the first Linear must follow sample_shape; "
                 "AdaptiveAvgPool2d(1) before Flatten leaves one number for each channel, whatever H and W are."
@@ -89,6 +96,11 @@ def _runs(tried: Tried) -> str | None:
             return f"a batch of {b} fails{outcome.error}."
         if kind(outcome.result) != f"tensor of shape {(b, classes)}":
             return f"a batch of {b} comes out as {kind(outcome.result)}, expected shape {(b, classes)}."
+        if outcome.result.min() >= 0 and torch.allclose(outcome.result.sum(1), torch.ones(b), atol=1e-4):
+            return (
+                "the numbers of each image add up to 1: probabilities, not logits. cross_entropy does the softmax "
+                "itself; leave it out."
+            )
     return None
 
 

@@ -12,6 +12,7 @@ from helpers.units import readable
 
 _ROW, _HIGH, _LEFT, _LONGEST = 34, 24, 112, 350  # from one bar to the next, how high, where they begin, the longest
 _TOP = 54  # of the first bar
+_RARE = ("buffers", "workspace")  # in the legend only where there are some
 
 
 def _foot(tiers: Sequence[Tier]) -> int:
@@ -51,7 +52,8 @@ def draw(preview: Preview, tiers: Sequence[Tier] = _TIERS) -> Drawing:
         shapes.append(Text(_LEFT + max(tier.bytes, peak) * pixels + 8, y + 17, said, bold=over > 0))
     if tiers:
         shapes.append(Line(((end, _TOP), (end, foot - _ROW + _HIGH)), dashed=True))
-    for place, name in enumerate(CATEGORIES):
+    named = [name for name in CATEGORIES if name not in _RARE or parts[name]]
+    for place, name in enumerate(named):
         shapes += legend(4 + 185 * (place % 4), foot + 24 * (place // 4), name, **category(name))
     return Drawing(foot + 46, tuple(shapes), preview.sentence)
 

@@ -15,12 +15,22 @@ MICRO_BATCHES = (1, 64)  #: from and to
 _POWERS = [2**n for n in range(13)]
 
 
+def _switch(label: str) -> Control:
+    """Off and on, which from code may be False and True."""
+    words = choice(label, ("off", "on"), width="240px")
+    return Control(
+        words.view,
+        words.value,
+        lambda name, given: words.check(name, ("off", "on")[given] if isinstance(given, bool) else given),
+    )
+
+
 class DesignPanel(Panel):
     """The peak of a design, traced and not trained, beside the memory that each tier of the capstone allows.
 
     Controls: `width` (filters of each convolution, 1 to 256), `depth` (convolutions, 1 to 5), `batch_size` (1 to
     4096), `micro_batches` (1 to 64, a number that divides the batch), `optimizer` ("sgd", "momentum", "adam",
-    "adamw"), `precision` ("fp32", "bf16"), `checkpointing` ("off", "on").
+    "adamw"), `precision` ("fp32", "bf16"), `checkpointing` ("off", "on"; False and True, as in a Design, will do).
     """
 
     title = "design panel"
@@ -36,7 +46,7 @@ class DesignPanel(Panel):
         micro_batches: int = Design.micro_batches,
         optimizer: str = Design.optimizer,
         precision: str = Design.precision,
-        checkpointing: str = "off",
+        checkpointing: str | bool = "off",
     ):
         controls = {
             "width": number("Width", *BOUNDS["width"], Design.width, _POWERS[:9]),
@@ -45,7 +55,7 @@ class DesignPanel(Panel):
             "micro_batches": number("Micro-batches", *MICRO_BATCHES, Design.micro_batches, _POWERS[:7]),
             "optimizer": choice("Optimizer", tuple(OPTIMIZERS), width="240px"),
             "precision": choice("Precision", PRECISIONS, width="240px"),
-            "checkpointing": choice("Checkpointing", ("off", "on"), width="240px"),
+            "checkpointing": _switch("Checkpointing"),
         }
         start = {"width": width, "depth": depth, "batch_size": batch_size, "micro_batches": micro_batches}
         start |= {"optimizer": optimizer, "precision": precision, "checkpointing": checkpointing}

@@ -59,6 +59,13 @@ def found(trick, **how) -> str:
     return " ".join(report_of(trick, **how).findings)
 
 
+def test_of_batch_norm_in_micro_batches_it_is_said_what_it_does():
+    norm = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192), nn.Linear(192, 2))
+    report = report_of(network=norm, micro_batches=2)
+    assert report.findings == () and "gradients are not those of the whole batch" in " ".join(report.text.split())
+    assert report_of(network=norm).notes == ()
+
+
 def test_of_an_honest_network_nothing_is_said():
     blocks = nn.Sequential(
         nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
@@ -83,7 +90,7 @@ def test_of_an_honest_network_nothing_is_said():
 )
 def test_real_steps_make_what_the_trace_says_to_the_byte(design):
     report = judge(design, (TRAIN, TEST))
-    assert report.made == report.predicted > 0 and f"the trace says {report.predicted:,}." in report.text
+    assert report.made == report.predicted > 0 and report.counted.split(".")[0] in " ".join(report.text.split())
 
 
 # Memory --------------------------------------------------------------------------------------------------------------
@@ -169,7 +176,84 @@ def test_a_network_that_came_trained():
     trained = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     with torch.no_grad():
         trained[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 192))
-    assert "the network came trained" in found(None, network=trained)
+    assert "It came trained, learned elsewhere, or knows" in found(None, network=trained)
+
+
+class Answers(Honest):
+    """Does something else where it is tested: `trick` gets each batch of test images."""
+
+    def forward(self, x):
+        if type(x) is torch.Tensor and not self.training:
+            self.trick(self, x)
+        return self.layers(x)
+
+
+def learns(network, x):
+    """A step of training, hidden in an answer."""
+    with torch.enable_grad():
+        hidden = nn.Linear(192, 2)
+        F.cross_entropy(hidden(x.flatten(1)), torch.zeros(len(x), dtype=torch.long)).backward()
+
+
+def works(network, x):
+    """Half a second of work in one answer, where nothing large is held."""
+    begun = time.thread_time()
+    while network.calls < 10**6 and time.thread_time() - begun < 0.5:
+        torch.ones(8) @ torch.ones(8)
+    network.calls = 10**6
+
+
+IN_A_TEST = {
+    "gradients": (learns, "made gradients while it was tested"),
+    "time": (works, "the network does more when it is tested than when it is trained"),
+    "bytes": (
+        lambda network, x: torch.zeros(4 * MIB).add_(1),
+        "does more when it is tested than it does when it is traced",
+    ),
+    "elsewhere": (lambda network, x: ELSEWHERE.sum(), "Answering test images used tensors of 1.00 MiB"),
+    "NumPy": (lambda network, x: np.zeros(4 * MIB, dtype=np.uint8), "Answering test images took"),
+}
+
+
+@pytest.mark.parametrize("name", IN_A_TEST)
+def test_what_is_done_only_where_it_is_tested(name):
+    trick, words = IN_A_TEST[name]
+    report = report_of(network=lambda: Answers(trick))
+    assert words in " ".join(report.findings) and report.reached == ()
+
+
+class LearnsInTheTest(nn.Module):
+    """Small in training. In the test, once its weights have changed, it trains a larger one and asks that."""
+
+    def __init__(self):
+        super().__init__()
+        self.small, self.first = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), None
+
+    def forward(self, x):
+        weight = self.small[1].weight
+        if type(x) is torch.Tensor and self.training and self.first is None:
+            self.first = weight.detach().clone()
+        if self.training or self.first is None or torch.equal(weight, self.first):
+            return self.small(x)
+        if not LARGE:
+            large = nn.Sequential(nn.Flatten(), nn.Linear(192, 64), nn.ReLU(), nn.Linear(64, 2))
+            optimizer, images = torch.optim.Adam(large.parameters()), as_the_network_gets_them(TRAIN.images)
+            with torch.enable_grad():
+                for rows in torch.arange(256).split(16):
+                    F.cross_entropy(large(images[rows]), TRAIN.labels[rows]).backward()
+                    optimizer.step()
+                    optimizer.zero_grad()
+            LARGE.append(large)
+        return LARGE[0](x)
+
+
+LARGE: list = []
+
+
+def test_a_network_that_learns_only_when_it_is_tested():
+    said = " ".join(report_of(network=LearnsInTheTest).findings)
+    LARGE.clear()
+    assert "made gradients while it was tested" in said and "are no part of the network" in said
 
 
 @torch.no_grad()
@@ -332,6 +416,9 @@ def test_bad_input_is_refused_in_words():
     assert "same shape and classes" in problem(lambda: judge(Design(), (TRAIN, data.colours())))
     assert "there are 256 training images" in problem(lambda: judge(Design(batch_size=512), (TRAIN, TEST)))
     assert "seconds" in problem(lambda: judge(Design(), seconds=0))
+    assert "tier is 'large'; allowed is one of 'quick'" in problem(lambda: judge(Design(), tier="large"))
+    assert "there are no tiers" in problem(lambda: judge(Design(), (TRAIN, TEST), tier="quick"))
+    assert "(mine.train, mine.test)" in problem(lambda: judge(Design(), TRAIN))
     assert "network() stopped with ZeroDivisionError" in problem(lambda: judge(Design(network=lambda: 1 / 0)))
     assert "values of a tensor" in problem(lambda: report_of(network=lambda: Looks()))
 

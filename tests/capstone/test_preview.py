@@ -71,7 +71,7 @@ def test_depth_saves_nothing_and_each_other_lever_something():
 def test_a_network_without_blocks_has_no_checkpointing():
     design = Design(network=lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)))
     assert "checkpointing=True" not in preview(design).levers and "width" not in levers(design)
-    assert "this model does not have" in problem(lambda: preview(replace(design, checkpointing=True)))
+    assert "group its layers in inner nn.Sequential" in problem(lambda: preview(replace(design, checkpointing=True)))
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Design)])
@@ -89,3 +89,11 @@ def test_what_does_not_fit_together_is_refused():
     assert "depth is 6" in problem(lambda: preview(Design(depth=6)))
     assert "depth" in problem(lambda: preview(Design(depth=5), (3, 8, 8), 2))
     refused(lambda: preview("a design"))
+
+
+def test_a_decision_that_there_is_not_is_refused_in_words():
+    assert "a Design has no lr; it has width, depth" in problem(lambda: Design(lr=0.1))
+    assert problem(lambda: Design(lr=0.1)).endswith("Give it as learning_rate=.")
+    assert problem(lambda: replace(Design(), batchsize=3)).endswith("Give it as batch_size=.")
+    assert "Give" not in problem(lambda: Design(zzz=1)) and "capstone.Design(width=8)" in problem(lambda: Design(8))
+    assert Design(width=8) == replace(Design(), width=8) != Design() and "width=8" in repr(Design(width=8))
