@@ -19,7 +19,7 @@ from helpers.units import readable
 def test_each_tier_is_an_exercise_that_states_its_figures(name):
     tier = TIERS[name]
     (exercise,) = (one for one in lessons.exercises(LESSON) if one.name == name)
-    for said in (f"{100 * tier.accuracy:g} % right", f"in {tier.time:g} default epochs"):
+    for said in (f"{100 * tier.accuracy:g} % right", f"in {tier.time:g} default epoch"):
         assert said in exercise.task.source
     assert any(
         f"at most {size} MiB" in exercise.task.source for size in (f"{tier.bytes / 2**20:g}", readable(tier.bytes)[:4])

@@ -438,8 +438,8 @@ WRONG = {
         "4.85 MiB more than quick allows (8.00 MiB). Largest part: temporaries. Enough alone would be": Design(),
         "quick is a dict; expected Design, as in quick = capstone.Design(width=8)": {"width": 8},
         "quick is a type": Design,
-        "default epochs, allowed are 2. Fewer epochs": Design(width=8, epochs=5),
-        "asked are 80%. More steps": Design(width=2, batch_size=32, epochs=1),
+        "default epochs, allowed are 1. Fewer epochs": Design(width=2, depth=1, batch_size=16, epochs=3),
+        "asked are 80%. It is hardly better": Design(width=2, batch_size=32, epochs=1),
     },
     "small": {
         "more than small allows (0.38 MiB)": Design(width=8),
@@ -449,15 +449,19 @@ WRONG = {
         "Left are 0.": Design(width=2, batch_size=16, micro_batches=4, epochs=1),
     },
     "sharp": {
-        "0.29 MiB more than sharp allows": Design(micro_batches=4),
+        "0.79 MiB more than sharp allows": Design(micro_batches=4),
         "expected Design, as in sharp = capstone.Design(width=8)": "Design(width=8)",
-        "asked are 95%": Design(width=2, batch_size=32, epochs=1),
+        "asked are 97%": Design(width=2, batch_size=32, epochs=1),
         "sharp is a model": models.mlp(),
     },
     "own_network": {
         "in_features of the first Linear must follow sample_shape": lambda shape, classes: models.cnn(
             (shape[0], 32, 32), 4, classes
         ),
+        "nn.Flatten() must come before it": lambda shape, classes: nn.Sequential(
+            nn.Conv2d(shape[0], 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Linear(8, classes)
+        ),
+        "probabilities, not logits": lambda shape, classes: nn.Sequential(pooled(shape[0], classes), nn.Softmax(1)),
         "takes sample_shape[0] channels": lambda shape, classes: pooled(3, classes),
         "comes out as tensor of shape (2, 10), expected shape (2, 3)": lambda shape, classes: pooled(shape[0], 10),
         "18.84 MiB too much; largest part: temporaries": lambda shape, classes: models.deep_cnn(shape, 16, 2, classes),
