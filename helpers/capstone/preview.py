@@ -93,8 +93,9 @@ class Preview:
         tiers = f"Enough for {' and '.join(self.fits)}" if self.fits else "Too much for every tier"
         if (self.sample_shape, self.classes) != (SAMPLE_SHAPE, CLASSES):
             tiers = f"Largest: {self.trace.largest}"
+        seen = f", images {self.sample_shape}" if self.design.network is not None else ""
         return (
-            f"{self.design.sentence}: peak {exact_and_readable(self.peak)} in {self.phase}, of which {parts}. {tiers}."
+            f"{self.design.sentence}{seen}: peak {exact_and_readable(self.peak)} in {self.phase}, of which {parts}. {tiers}."
         )
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from helpers.capstone import TIERS, Design, Report, preview
 
-
 #: Enough for "sharp" alone, where it is trained well.
 REACHES = Design(depth=1, batch_size=8, optimizer="adam")
 
