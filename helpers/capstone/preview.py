@@ -94,9 +94,8 @@ class Preview:
         if (self.sample_shape, self.classes) != (SAMPLE_SHAPE, CLASSES):
             tiers = f"Largest: {self.trace.largest}"
         seen = f", images {self.sample_shape}" if self.design.network is not None else ""
-        return (
-            f"{self.design.sentence}{seen}: peak {exact_and_readable(self.peak)} in {self.phase}, of which {parts}. {tiers}."
-        )
+        what = f"{self.design.sentence}{seen}"
+        return f"{what}: peak {exact_and_readable(self.peak)} in {self.phase}, of which {parts}. {tiers}."
 
     def __repr__(self) -> str:
         return self.sentence

@@ -458,6 +458,13 @@ def test_the_design_panel_shows_the_traced_record_of_its_settings(design):
         assert (name in design.record.fits) == any(line == f"{readable(tier.bytes)}: fits" for line in words(design))
 
 
+def test_checkpointing_may_be_said_as_in_a_design(design):
+    design.set(checkpointing=True)
+    assert design.record.design.checkpointing and design.values["checkpointing"] == "on"
+    design.set(checkpointing=False)
+    assert not design.record.design.checkpointing
+
+
 def test_a_batch_that_cannot_be_cut_so_is_said_in_the_design_panel(design):
     design.set(batch_size=32, micro_batches=5)
     assert "batch_size=32 cannot be cut into micro_batches=5 equal parts" in design.text and design.record is None
@@ -466,7 +473,7 @@ def test_a_batch_that_cannot_be_cut_so_is_said_in_the_design_panel(design):
 
 
 @pytest.mark.parametrize(
-    "values", [{"width": 0}, {"depth": 6}, {"batch_size": 8192}, {"optimizer": "rmsprop"}, {"checkpointing": True}]
+    "values", [{"width": 0}, {"depth": 6}, {"batch_size": 8192}, {"optimizer": "rmsprop"}, {"checkpointing": "yes"}]
 )
 def test_the_design_panel_refuses_bad_values_and_nothing_moves(design, values):
     before = design.values
