@@ -306,3 +306,15 @@ def test_what_may_not_be_read(folder, monkeypatch):
 @pytest.mark.parametrize("wrong", [{"size": (32,)}, {"size": (4, 32)}, {"size": 32}, {"test_share": 0.9}, {"seed": -1}])
 def test_settings_that_are_not_allowed(folder, wrong):
     assert next(iter(wrong)) in problem(lambda: own_images.load(folder, **wrong))
+
+
+def test_a_picture_in_two_classes_and_one_that_is_made_larger_are_said(folder):
+    picture(0).save(folder / "dog" / "like_a_cat.png")
+    for number in range(2):
+        picture(200 + number, size=(3, 1 + number)).save(folder / "dog" / f"tiny{number}.png")
+    mine = own_images.load(folder)
+    assert mine.left_out == (
+        ("dog/like_a_cat.png", "the same pixels as cat/000.png, of another class: one of them is wrong"),
+    )
+    assert dict(mine.changed)["smaller ones (made larger)"] == 2
+    assert "Changed: 2 smaller ones (made larger)." in mine.sentence
