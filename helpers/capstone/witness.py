@@ -151,7 +151,7 @@ class Witness:
         if book.peak > self.room + self.slack:
             self.found[f"{kind}: more"] = (
                 f"{begin} really made {readable(book.peak)}, and the trace says {readable(self.room)}: the network "
-                f"{more} than it does when it is traced."
+                f"{more} than in the trace."
             )
         if outside > self.slack:
             self.found[f"{kind}: outside"] = (

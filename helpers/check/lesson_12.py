@@ -67,7 +67,7 @@ def _goal(name: str, praise: str) -> Goal:
     )
 
 
-quick = _goal("quick", "a few epochs are enough, if they are used well.")
+quick = _goal("quick", "one epoch is enough, if it is used well.")
 small = _goal("small", "little memory, and still well trained.")
 sharp = _goal("sharp", "all three at once: that is the capstone.")
 

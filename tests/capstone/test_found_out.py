@@ -208,7 +208,7 @@ IN_A_TEST = {
     "time": (works, "the network does more when it is tested than when it is trained"),
     "bytes": (
         lambda network, x: torch.zeros(4 * MIB).add_(1),
-        "does more when it is tested than it does when it is traced",
+        "does more when it is tested than in the trace",
     ),
     "elsewhere": (lambda network, x: ELSEWHERE.sum(), "Answering test images used tensors of 1.00 MiB"),
     "NumPy": (lambda network, x: np.zeros(4 * MIB, dtype=np.uint8), "Answering test images took"),
