@@ -36,6 +36,7 @@ STRETCH = 0.2  #: seconds of training between two looks at the reference
 _TOO_LONG = 1.2  # times the longest time of a tier: then the training ends
 _ALTERED = 0.25  # share: a fall of the accuracy by so much over changes that nobody sees
 _WATCHED_ANSWERS = 16  # batches of test images whose bytes are counted, at most, each time they are asked
+_SHUFFLES = 3  # times that weights by lot must be right too
 _ANSWERS = 0.1  # seconds that all answers to the test images may take beyond what training takes for as many
 _EVER = (
     "Another seed: this is one training.",
@@ -230,8 +231,15 @@ class _Trial:
                 with witness.nothing_learned():
                     share = self._answers(training, witness, deadline, task.test)
                     otherwise = self._answers(training, witness, deadline, task.altered)
+                trained = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
                 network.load_state_dict(began)
                 untrained = self._answers(training, witness, deadline, task.test)
+                knows = task.chance + 0.25 + len(task.test) ** -0.5  # more than weights that learned nothing can
+                elsewhere = share > knows >= untrained
+                for _ in range(_SHUFFLES):  # by luck, weights may be right once where there are two classes
+                    if elsewhere:
+                        network.load_state_dict(_shuffled(began, trained))
+                        elsewhere = self._answers(training, witness, deadline, task.test) > knows
             except TimeIsUp:
                 self.stopped = self.stopped or "The network did not come back from the test images in time."
                 return 0.0
@@ -243,11 +251,16 @@ class _Trial:
                 f"With test images in which each number is moved by at most 2 of 255, accuracy falls from {share:.0%} "
                 f"to {otherwise:.0%}: the network knows these very images."
             )
-        if untrained > task.chance + 0.25 + len(task.test) ** -0.5:
+        if elsewhere:
+            self.found.append(
+                "With weights that moved as far as these, but by lot, the test images are right too: what it knows is "
+                "not in its weights."
+            )
+        if untrained > knows:
             self.found.append(
                 f"With the weights from before the training, {untrained:.0%} of the test images are right already: "
                 "what it knows is not what it learned here. It came trained, learned elsewhere, or knows the images. "
-                "Give a function that makes a new one."
+                "Give a function that makes a new one. With two easy classes it may be luck: try another seed=."
             )
         if task.duplicates:
             self.found.append(
@@ -319,6 +332,17 @@ class _Trial:
             "BatchNorm takes the mean of what runs together: in micro-batches, gradients are not those of the whole "
             "batch.",
         )
+
+
+def _shuffled(began: dict[str, Tensor], trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights from before the training, each tensor changed by what it learned, in another order."""
+    generator = torch.Generator().manual_seed(random.SystemRandom().getrandbits(32))
+    found = dict(began)
+    for name, before in began.items():
+        if before.is_floating_point() and before.device.type == "cpu":
+            moved = (trained[name] - before).flatten()
+            found[name] = before + moved[torch.randperm(len(moved), generator=generator)].reshape(before.shape)
+    return found
 
 
 @contextmanager

@@ -60,13 +60,16 @@ def found(trick, **how) -> str:
 
 
 def test_of_batch_norm_in_micro_batches_it_is_said_what_it_does():
-    norm = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192), nn.Linear(192, 2))
+    def norm():
+        return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192), nn.Linear(192, 2))
+
     report = report_of(network=norm, micro_batches=2)
-    assert report.findings == () and "gradients are not those of the whole batch" in " ".join(report.text.split())
+    assert "gradients are not those of the whole batch" in " ".join(report.text.split())
     assert report_of(network=norm).notes == ()
 
 
 def test_of_an_honest_network_nothing_is_said():
+    torch.manual_seed(0)  # some first weights tell bright from dark by luck
     blocks = nn.Sequential(
         nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)),
         nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, 2)),
@@ -254,6 +257,26 @@ def test_a_network_that_learns_only_when_it_is_tested():
     said = " ".join(report_of(network=LearnsInTheTest).findings)
     LARGE.clear()
     assert "made gradients while it was tested" in said and "are no part of the network" in said
+
+
+class LearnedBefore(nn.Module):
+    """A trained part answers in the test, as soon as the other weights are not the first ones any more."""
+
+    def __init__(self):
+        super().__init__()
+        self.mine, self.trained = (nn.Sequential(nn.Flatten(), nn.Linear(192, 2)) for _ in range(2))
+        with torch.no_grad():
+            self.trained[1].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 192))
+        self.first = self.mine[1].weight.detach().clone()
+
+    def forward(self, x):
+        if self.training or torch.equal(self.mine[1].weight, self.first):
+            return self.mine(x) + 0 * self.trained(x)
+        return self.trained(x)
+
+
+def test_a_network_that_learned_before_and_hides_it_from_its_first_weights():
+    assert "what it knows is not in its weights" in found(None, network=LearnedBefore)
 
 
 @torch.no_grad()
