@@ -32,6 +32,6 @@ TIERS = {
     for tier in (
         Tier("quick", accuracy=0.80, bytes=8 * MIB, time=1),
         Tier("small", accuracy=0.80, bytes=MIB * 3 // 8, time=12),
-        Tier("sharp", accuracy=0.97, bytes=MIB * 5 // 2, time=6),
+        Tier("sharp", accuracy=0.97, bytes=MIB * 5 // 2, time=7),
     )
 }

@@ -20,9 +20,9 @@ def rows(design: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("seed, name", list(enumerate(TIERS, 100)))
-def test_each_tier_is_reached_with_a_seed_that_nobody_tried_and_no_other(seed, name):
+def test_each_tier_is_reached_with_a_seed_that_nobody_tried(seed, name):
     report = judge(PROOFS[name], seed=seed)
-    assert report.reached == (name,), report.text
+    assert name in report.reached, report.text
     assert report.findings == () and report.stopped == "" and len(report.not_covered) == 2  # of every training
 
 
@@ -31,7 +31,7 @@ def test_seeds_and_machines_do_not_decide(name):
     """By the table of the benchmark: so many points above the accuracy, and time for a slower machine."""
     tier, table = TIERS[name], rows(name)
     assert len(table) == 10 and all(row["reached"] == name and not row["findings"] for row in table)
-    assert min(float(row["accuracy"]) for row in table) >= tier.accuracy + 0.0025
+    assert min(float(row["accuracy"]) for row in table) >= tier.accuracy + 0.0075
     assert max(float(row["time"]) for row in table) <= tier.time / 1.15
     assert {int(row["peak"]) for row in table} == {preview(PROOFS[name]).peak}
 
