@@ -487,8 +487,9 @@ def test_valid_values_work(door):
 
 
 @pytest.mark.parametrize("door, name", [(door, name) for door in sorted(DOORS) for name in parameters(door)])
-def test_any_value_is_answered_in_a_sentence_or_with_a_result(door, name):
+def test_any_value_is_answered_in_a_sentence_or_with_a_result(door, name, monkeypatch):
     room, parameter = door.partition(".")[0], f"{door}.{name}"
+    monkeypatch.setenv("COURSE_PROCESSES", "stored")  # the valid values start real ones
     values = {label: value for label, value in HOSTILE.items() if label not in SLOW.get(parameter, ())}
     answers = {label: answer(door, name, value) for label, value in values.items()}
     assert {label: text for label, text in answers.items() if text not in ("a sentence", "a result")} == {}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -62,8 +63,9 @@ def nothing_is_left(monkeypatch):
 
 
 def script(folder: Path, text: str) -> Path:
-    path = folder / "mine.py"
-    path.write_text("import os, time\nimport torch.distributed as dist\n" + text, encoding="utf-8")
+    """A script of a learner. It imports PyTorch where it says `dist`: that takes seconds in each process."""
+    path, imports = folder / "mine.py", "import torch.distributed as dist\n" if "dist." in text else ""
+    path.write_text(f"import os, time\n{imports}{text}", encoding="utf-8")
     return path
 
 
@@ -347,17 +349,25 @@ def test_the_lesson_shows_the_same_where_no_process_starts(monkeypatch, tmp_path
 # interrupts
 
 
+def reply(client, request: str) -> dict:
+    """What the kernel answers to this request; answers to others, such as whether it is ready, may come before."""
+    while True:
+        message = client.get_shell_msg(timeout=60)
+        if message["parent_header"].get("msg_id") == request:
+            return message["content"]
+
+
 def kernel_with(code: str):
-    """A kernel that runs this code, once processes of the run are there; and its client."""
+    """A kernel that runs this code, once processes of the run are there; its client, and what it answers in the end."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel()
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=60)
     before = {process.pid for process in ours()}
-    client.execute(code)
+    request = client.execute(code)
     assert wait_until(lambda: len({process.pid for process in ours()} - before) >= 3)
-    return manager, client, lambda: {process.pid for process in ours()} - before
+    return manager, client, lambda: {process.pid for process in ours()} - before, partial(reply, client, request)
 
 
 SLEEPS = "from helpers import processes\nprocesses.launch({path!r}, timeout=300)"
@@ -369,22 +379,21 @@ def sleeping(tmp_path):
 
 
 def test_an_interrupt_of_the_kernel_leaves_nothing_running(sleeping):
-    manager, client, new = kernel_with(sleeping)
+    manager, client, new, answer = kernel_with(sleeping)
     try:
         manager.interrupt_kernel()
-        reply = client.get_shell_msg(timeout=60)["content"]
-        assert reply["status"] == "error" and "you stopped the run" in reply["evalue"]
-        assert reply["traceback"] == [f"KeyboardInterrupt: {reply['evalue']}"]
+        said = answer()
+        assert said["status"] == "error" and "you stopped the run" in said["evalue"]
+        assert said["traceback"] == [f"KeyboardInterrupt: {said['evalue']}"]
         assert wait_until(lambda: not new(), 10)
-        client.execute("from helpers import processes")  # the kernel goes on
-        assert client.get_shell_msg(timeout=60)["content"]["status"] == "ok"
+        assert reply(client, client.execute("from helpers import processes"))["status"] == "ok"  # the kernel goes on
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
 def test_the_death_of_the_kernel_leaves_nothing_running(sleeping):
-    manager, client, new = kernel_with(sleeping)
+    manager, client, new, _ = kernel_with(sleeping)
     client.stop_channels()
     os.kill(manager.provisioner.process.pid, signal.SIGKILL)
     assert wait_until(lambda: not new(), 15)
@@ -392,12 +401,12 @@ def test_the_death_of_the_kernel_leaves_nothing_running(sleeping):
 
 
 def test_the_death_of_the_supervisor_leaves_nothing_running(sleeping):
-    manager, client, new = kernel_with(sleeping)
+    manager, client, new, answer = kernel_with(sleeping)
     try:
         children = psutil.Process(manager.provisioner.process.pid).children()
         (above,) = [one for one in children if "supervisor" in " ".join(one.cmdline())]
         above.kill()
-        assert client.get_shell_msg(timeout=60)["content"]["status"] == "error"
+        assert answer()["status"] == "error"
         assert wait_until(lambda: not new(), 15)
     finally:
         client.stop_channels()
@@ -405,11 +414,11 @@ def test_the_death_of_the_supervisor_leaves_nothing_running(sleeping):
 
 
 def test_the_death_of_torchrun_leaves_nothing_running(sleeping):
-    manager, client, new = kernel_with(sleeping)
+    manager, client, new, answer = kernel_with(sleeping)
     try:
         torchrun = [pid for pid in new() if "torch.distributed.run" in " ".join(psutil.Process(pid).cmdline())]
         os.kill(torchrun[0], signal.SIGKILL)
-        assert client.get_shell_msg(timeout=60)["content"]["status"] == "error"
+        assert answer()["status"] == "error"
         assert wait_until(lambda: not new(), 15)
     finally:
         client.stop_channels()
