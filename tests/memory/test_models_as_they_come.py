@@ -53,7 +53,7 @@ class KeepsResults(nn.Module):
 
 def test_a_hook_that_writes_onto_the_model_can_be_traced_again_and_again():
     model = KeepsResults()
-    for _ in range(5):
+    for _ in range(3):
         assert trace(model, (20,), 4).peak > 0
 
 

@@ -488,13 +488,18 @@ def ends(panel) -> list[dict[str, object]]:
     for name, control in panel._controls.items():
         box = control.value
         values = (box.options[0], box.options[-1]) if isinstance(box, widgets.Dropdown) else (box.min, box.max)
-        settings += [{name: value} for value in values]
+        slow = isinstance(panel, panels.WillItFitPanel) and "ResNet-18"  # the tests in a browser have it
+        settings += [{name: value} for value in values if value != slow]
     return settings
+
+
+def quick(kind: type[panels.Panel]) -> panels.Panel:
+    return kind(model="digits MLP") if kind is panels.WillItFitPanel else kind()
 
 
 @pytest.mark.parametrize("kind", PANELS.values(), ids=PANELS)
 def test_live_view_static_picture_and_words_say_the_same_in_one_size(kind):
-    panel = kind()
+    panel = quick(kind)
     for values in ({}, *ends(panel)):
         panel.set(**values)
         picture, bundle = panel.picture(), panel._repr_mimebundle_()
@@ -511,7 +516,7 @@ def test_live_view_static_picture_and_words_say_the_same_in_one_size(kind):
 def test_panels_leave_the_learners_random_numbers_alone(kind):
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    panel = kind()
+    panel = quick(kind)
     panel.set(**ends(panel)[-1])
     assert torch.equal(torch.get_rng_state(), before)
 
