@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from helpers import data, models
-from helpers.problems import LARGEST, Problem, instance_of, network, one_of, said, tensor_of, whole_number
+from helpers.problems import LARGEST, Problem, instance_of, labelled, network, one_of, said, whole_number
 
 #: When in a training the gradients are looked at: the course's MLP on the digits, SGD with lr 0.1 and B = 64.
 MOMENTS = ("at the start", "after 1 epoch", "after 30 epochs")
@@ -110,10 +110,7 @@ def per_sample(model: nn.Module, images: Tensor, labels: Tensor) -> SampleGradie
     fails, and where the full gradient is 0 or not finite.
     """
     network("model", model)
-    tensor_of("images", images, "N, ...", "data.digits().images.float() / 255")
-    tensor_of("labels", labels, "N", "data.digits().labels", torch.int64)
-    if len(images) != len(labels):
-        raise Problem(f"images has {len(images)} rows and labels {len(labels)}; both need the same number.")
+    labelled(images, labels)
     if len(images) < 2:
         raise Problem("images has 1 row; give 2 samples or more, or there is nothing to compare.")
     try:

@@ -182,6 +182,16 @@ def tensor_of(name: str, value: object, axes: str, example: str, dtype: object =
     raise Problem(f"{name} is {shown(value)}; give {article} {wanted}, for example {example}.")
 
 
+def labelled(images: object, labels: object) -> None:
+    """Raise `Problem` unless images is a tensor (N, ...) and labels one of int64, (N,)."""
+    import torch
+
+    tensor_of("images", images, "N, ...", "data.digits().images.float() / 255")
+    tensor_of("labels", labels, "N", "data.digits().labels", torch.int64)
+    if len(images) != len(labels):
+        raise Problem(f"images has {len(images)} rows and labels {len(labels)}; both need the same number.")
+
+
 def layer_name(name: str, module: object) -> str:
     """What messages and records call a module of a network: `features.0 (Conv2d)`. name: "" for the whole network."""
     return f"{name} ({type(module).__name__})" if name else type(module).__name__

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.models import kept_modes
-from helpers.problems import Problem, network, number, said, tensor_of, whole_number
+from helpers.problems import Problem, labelled, network, number, said, whole_number
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,7 @@ def sharpness(
     that fails or has no second derivative.
     """
     network("model", model)
-    tensor_of("images", images, "N, ...", "data.digits().images.float() / 255")
-    tensor_of("labels", labels, "N", "data.digits().labels", torch.int64)
-    if len(images) != len(labels):
-        raise Problem(f"images has {len(images)} rows and labels {len(labels)}; both need the same number.")
+    labelled(images, labels)
     tolerance = number("tolerance", tolerance, 1e-6, 1, 0.02)
     most, seed = whole_number("most", most, 1, 100_000), whole_number("seed", seed, 0)
     parameters = [one for one in model.parameters() if one.requires_grad]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers.models import kept_modes
-from helpers.problems import Problem, network, number, said, shown, tensor_of, whole_number
+from helpers.problems import Problem, labelled, network, number, said, shown, whole_number
 
 
 def fit(
@@ -90,10 +90,7 @@ def seconds(work: Callable[[], object], at_least: float = 0.1) -> float:
 
 def _given(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     network("model", model)
-    tensor_of("images", images, "N, ...", "data.digits().images.float() / 255")
-    tensor_of("labels", labels, "N", "data.digits().labels", torch.int64)
-    if len(images) != len(labels):
-        raise Problem(f"images has {len(images)} rows and labels {len(labels)}; both need the same number.")
+    labelled(images, labels)
     if labels.min() < 0:
         raise Problem(f"labels go down to {labels.min()}; classes count from 0.")
 

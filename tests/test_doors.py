@@ -184,6 +184,7 @@ PANELS = [name for name in vars(panels) if name[0].isupper() and name != "Panel"
 #: For each public function what it must be given: what is missing here has a default, and is driven as well.
 VALID = {
     "problems.InWords": dict,
+    "problems.labelled": lambda: {"images": pixels(), "labels": torch.tensor([0, 1])},
     "problems.shown": lambda: {"value": 1},
     "problems.said": lambda: {"error": ValueError("no")},
     "problems.words_of": lambda: {"error": ValueError("no")},
