@@ -204,7 +204,7 @@ def main() -> int:
     search(tables)
     best = best_rates(tables.rows("search"))
     if wrong := {data: rate for data, rate in best.items() if SETTINGS[data].rate != rate}:
-        print(f"The search found other learning rates: {wrong}. Write them into helpers/batch_size.py, SETTINGS.")
+        print(f"The search found other learning rates: {wrong}. Write them into helpers/batch_size/runs.py, SETTINGS.")
         return 1
     time_steps(tables, asked.rounds)
     sweep(tables, plan(asked.only or DATA, asked.seeds))

@@ -1,4 +1,4 @@
-"""What `benchmarks/gpu.py` measured on an H100 with PyTorch 2.11: stored tables, to show beside your own figures."""
+"""What benchmarks stored, to show beside your own figures; `benchmarks/gpu.py` on an H100 with PyTorch 2.11."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ def rows(what: str) -> list[dict[str, str]]:
     what: "speed" (samples per second and the cost of a copy, by batch size), "limit" (the largest batch that fits) or
     "levers" (bytes and time of a step, with one change at a time). Raises `Problem` for anything else.
     """
-    return list(csv.DictReader(_stored(f"gpu-nvidia-h100-80gb-hbm3-{one_of('what', what, WHAT)}.csv").splitlines()))
+    return list(csv.DictReader(text(f"gpu-nvidia-h100-80gb-hbm3-{one_of('what', what, WHAT)}.csv").splitlines()))
 
 
 def permutations() -> dict[str, dict[str, dict[str, list[float]]]]:
@@ -26,16 +26,18 @@ def permutations() -> dict[str, dict[str, dict[str, list[float]]]]:
 
     One for each seed; the first order is "as they are". Raises `Problem` if the file is not there.
     """
-    return json.loads(_stored("permutations.json"))
+    return json.loads(text("permutations.json"))
 
 
-def _stored(name: str) -> str:
+def text(name: str) -> str:
+    """The text of a file in benchmarks/results, such as "permutations.json". Raises `Problem` if it is not there."""
+    instance_of("name", name, str, '"permutations.json"')
     try:
         return (ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise Problem(
-            f"{name} is not there: it lies in benchmarks/results of the course's folder. Put it back, for example "
-            "with: git checkout benchmarks/results"
+            f"{shown(name)} is not there: it lies in benchmarks/results of the course's folder. Put it back, for "
+            "example with: git checkout benchmarks/results"
         ) from error
 
 

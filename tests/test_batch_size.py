@@ -7,7 +7,7 @@ import pytest
 import torch
 from tools import problem
 
-from helpers import batch_size, data
+from helpers import batch_size, data, recorded
 from helpers.batch_size import (
     AT,
     AXES,
@@ -287,7 +287,8 @@ def test_every_sentence_of_the_stored_tables_can_be_said():
 
 
 def test_a_missing_table_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(tables_room, "ROOT", tmp_path)
+    monkeypatch.setattr(recorded, "ROOT", tmp_path)
+    tables_room._runs.cache_clear()
     assert "git checkout" in problem(lambda: batch_size.curves())
     assert "git checkout" in problem(lambda: batch_size.stored(1))
 

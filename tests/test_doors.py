@@ -246,6 +246,7 @@ VALID = {
     "memory.max_batch_of": lambda: {"at": every_batch(), "capacity": 2**25},
     "accumulate.accumulate": dict,
     "recorded.permutations": dict,
+    "recorded.text": lambda: {"name": "permutations.json"},
     "recorded.rows": lambda: {"what": "speed"},
     "recorded.shares": lambda: {"column": "ms/step", "levers": ["bf16"]},
     "recorded.largest_batches": lambda: {"names": ["resnet18"]},

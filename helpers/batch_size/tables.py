@@ -1,12 +1,11 @@
 """The runs of the sweep, as `benchmarks/batch_size.py` stored them."""
 
 import csv
-from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from statistics import median
 
+from helpers import recorded
 from helpers.batch_size.runs import AT, Ending, Point, Run, learning_rate, setting_of
-from helpers.folders import ROOT
 from helpers.problems import LARGEST, Problem, whole_number
 
 
@@ -52,27 +51,15 @@ def seeds_of(data: str) -> int:
     return 1 + max(seed for name, _, _, seed in _runs()[0] if name == data)
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
-    path = ROOT / "benchmarks" / "results" / f"batch-size-{name}.csv"
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
-    except OSError as error:
-        raise Problem(
-            f"{path.name} is not there: it lies in benchmarks/results of the course's folder. Put it back, for example "
-            "with: git checkout benchmarks/results"
-        ) from error
+def _rows(name: str) -> csv.DictReader:
+    return csv.DictReader(recorded.text(f"batch-size-{name}.csv").splitlines())
 
 
 _Key = tuple[str, int, str, int]
 
 
+@cache
 def _runs() -> tuple[dict[_Key, tuple[Point, ...]], dict[_Key, tuple[Ending, ...]]]:
-    return _read(ROOT)
-
-
-@lru_cache(maxsize=2)
-def _read(_root: object) -> tuple[dict[_Key, tuple[Point, ...]], dict[_Key, tuple[Ending, ...]]]:
     points: dict[_Key, list[Point]] = {}
     endings: dict[_Key, list[Ending]] = {}
     for row in _rows("points"):
