@@ -146,12 +146,14 @@ def samples_at(moment: str) -> SampleGradients:
 
     Raises `Problem` for another moment.
     """
-    return _samples_at(one_of("moment", moment, MOMENTS))
+    if one_of("moment", moment, MOMENTS) not in _samples:
+        _samples[moment] = per_sample(trained(moment), *_digits())
+    return _samples[moment]
 
 
 def is_slow(moment: str) -> bool:
     """Whether `samples_at` has not met this moment yet, and takes longer than a blink."""
-    return one_of("moment", moment, MOMENTS) not in _seen
+    return one_of("moment", moment, MOMENTS) not in _samples
 
 
 class _Losses:
@@ -219,16 +221,13 @@ def _second_axis(losses: _Losses, ahead: Tensor) -> Tensor:
     return axis if reach.max() >= -reach.min() else -axis  # the longer side points up
 
 
-_seen: set[str] = set()
+_samples: dict[str, SampleGradients] = {}  # by moment, what `samples_at` gave
 
 
 @cache
-def _samples_at(moment: str) -> SampleGradients:
+def _digits() -> tuple[Tensor, Tensor]:
     digits = data.digits()
-    images = digits.images.float() / 255
-    found = per_sample(trained(moment), images, digits.labels)
-    _seen.add(moment)
-    return found
+    return digits.images.float() / 255, digits.labels
 
 
 def trained(moment: str) -> nn.Sequential:
@@ -242,23 +241,21 @@ def scale_after(epochs: int, seed: int = 0) -> float:
     epochs: 0 to 30. Weights and order come from `seed`. Raises `Problem` for anything else.
     """
     epochs, seed = whole_number("epochs", epochs, 0, 30), whole_number("seed", seed, 0, LARGEST)
-    digits = data.digits()
     with torch.no_grad():
-        losses = _Losses(_trained(epochs, seed), digits.images.float() / 255, digits.labels)
+        losses = _Losses(_trained(epochs, seed), *_digits())
         length, distances = _from_the_mean(losses)[1:]
     return distances.mean().item() / length**2
 
 
 def _trained(epochs: int, seed: int) -> nn.Sequential:
-    digits = data.digits()
-    images = digits.images.float() / 255
+    images, labels = _digits()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         model = models.mlp()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(epochs):
             for rows in torch.randperm(len(images)).split(64):
-                F.cross_entropy(model(images[rows]), digits.labels[rows]).backward()
+                F.cross_entropy(model(images[rows]), labels[rows]).backward()
                 optimizer.step()
                 optimizer.zero_grad()
     return model

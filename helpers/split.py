@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 
 import torch
@@ -110,7 +109,7 @@ def split(model: str, global_batch: int, ranks: int = 2, steps: int = 1, shardin
 
 def is_slow(model: str) -> bool:
     """Whether `split` has not met this model yet, and it takes longer than a moment."""
-    return one_of("model", model, MODELS) == "ResNet-18" and model not in _seen
+    return one_of("model", model, MODELS) == "ResNet-18" and model not in _models
 
 
 def shard_bytes(shapes: list[tuple[int, ...]], rank: int, ranks: int, sharding: str) -> dict[str, int]:
@@ -189,12 +188,18 @@ def _moving(at: Callable[[int], Trace], batch_size: int) -> dict[str, int]:
     return {name: most[name] for name in ("activations", "batch")}
 
 
-_seen: set[str] = set()
+_Known = tuple[tuple, Callable[[int], Trace]]
+_models: dict[str, _Known] = {}  # by name, what was found of it
 
 
-@cache
-def _known(model: str) -> tuple[tuple, Callable[[int], Trace]]:
+def _known(model: str) -> _Known:
     """Shapes of the parameters and bytes of the buffers; the training step for any batch size."""
+    if model not in _models:
+        _models[model] = _looked_at(model)
+    return _models[model]
+
+
+def _looked_at(model: str) -> _Known:
     with models.without_bytes():
         if model == "ResNet-18":
             from torchvision.models import resnet18
@@ -202,7 +207,6 @@ def _known(model: str) -> tuple[tuple, Callable[[int], Trace]]:
             net = resnet18()
         else:
             net = models.mlp(hidden=256)
-    _seen.add(model)
     shapes = tuple(tuple(parameter.shape) for parameter in net.parameters())
     buffers = sum(buffer.nbytes for buffer in net.buffers())
     return (shapes, buffers), any_batch(net, SAMPLE_SHAPES[model], device="cpu")

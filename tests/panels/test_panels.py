@@ -393,8 +393,7 @@ def test_the_split_panel_shows_the_record_of_its_settings():
 
 
 def test_the_split_panel_waits_for_quiet_before_a_model_that_is_new():
-    split._known.cache_clear()
-    split._seen.clear()
+    split._models.clear()
     panel = panels.SplitPanel()
     values = panel.values
     assert panel.wait(**values) == 0 and panel.wait(**values | {"model": "ResNet-18"}) > 0
