@@ -55,7 +55,7 @@ def measure_b17() -> Measured:
     share = {name: found["bf16"].peak / found["fp32"].peak for name, found in memories.items()}
     deep = memories["ResNet-18, B = 32"]
     stay = all(deep["bf16"].most[part] == deep["fp32"].most[part] for part in ("parameters", "gradients", "batch"))
-    spent = {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in recorded.rows("levers")}
+    spent = _spent()
     speed = {key[:2]: spent[*key[:2], "as it is"] / spent[key] for key in spent if key[2] == "bf16"}
     mib = {name: [found[how].peak / MIB for how in ("fp32", "bf16")] for name, found in memories.items()}
     said = [f"{net[0]} {before:.0f} to {after:.0f}" for net, (before, after) in zip(_NETS, mib.values(), strict=True)]
@@ -77,6 +77,11 @@ def measure_b17() -> Measured:
     )
 
 
+def _spent() -> dict[tuple[str, str, str], float]:
+    """Milliseconds of a step on the H100, by network, batch size and lever."""
+    return {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in recorded.rows("levers")}
+
+
 def _trace(name: str, batch_size: int, precision: str) -> Trace:
     return memory.trace(network(name), SAMPLE_SHAPES[name], batch_size, optimizer="sgd", precision=precision)
 
@@ -92,7 +97,7 @@ def measure_b18() -> Measured:
     }
     cnn = models.cnn((3, 32, 32), 32)
     peak = {k: memory.trace(cnn, (3, 32, 32), 512, accumulate=k).peak for k in (1, 4)}
-    spent = {(row["model"], row["B"], row["lever"]): float(row["ms/step"]) for row in recorded.rows("levers")}
+    spent = _spent()
     slower = [spent[key] / spent[*key[:2], "as it is"] for key in spent if key[2] == "accumulate 4"]
     exact = list(error)[:2]
     return Measured(

@@ -1,5 +1,6 @@
 """What a claim is, what measuring it gives, and how a verdict follows from the cases that were tried."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -71,6 +72,11 @@ class Measured:
         return "\n".join(["figures:", *figures, "cases:", *cases, f"verdict: {self.verdict}"])
 
 
+def plain(markdown: str) -> str:
+    """Words without the marks of Markdown."""
+    return re.sub(r"[`\\]", "", markdown)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement that is often read, as the lesson that settled it has it."""
@@ -92,4 +98,4 @@ class Claim:
     @property
     def brief(self) -> str:
         """The statement on one line, without Markdown."""
-        return (self.short or self.said).replace("`", "").replace("\\", "")
+        return plain(self.short or self.said)

@@ -1,14 +1,13 @@
 """All claims in order, measured once each, and filtered."""
 
-import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 
 from helpers.claims import batches, fitting, images, layers, memory, training, working
-from helpers.claims.records import SIGNS, VERDICTS, Claim, Measured
+from helpers.claims.records import SIGNS, VERDICTS, Claim, Measured, plain
 from helpers.problems import one_of, whole_number
 
 _MODULES = (batches, working, images, layers, memory, fitting, training)
@@ -65,7 +64,7 @@ class Table:
     @property
     def pages(self) -> int:
         """How many pages the rows fill."""
-        return max(-(-len(self.rows) // PAGE), 1)
+        return _pages(self.rows)
 
     @property
     def shown(self) -> tuple[Row, ...]:
@@ -80,8 +79,8 @@ class Table:
 
     @property
     def heading(self) -> str:
-        """What is shown: `lesson 07, all verdicts: 5 claims, page 1 of 1`."""
-        lesson = "all lessons" if self.lesson == ALL else f"lesson {self.lesson}"
+        """What is shown: `Lesson 07, all verdicts: 5 claims, page 1 of 1`."""
+        lesson = "All lessons" if self.lesson == ALL else f"Lesson {self.lesson}"
         verdict = "all verdicts" if self.verdict == ALL else f"verdict “{self.verdict}”"
         claims = f"{len(self.rows)} claim{'s' * (len(self.rows) != 1)}"
         return f"{lesson}, {verdict}: {claims}, page {self.page} of {self.pages}"
@@ -92,7 +91,7 @@ class Table:
         said = ", ".join(f"{row.claim.name} {row.measured.verdict}" for row in self.shown)
         strays = [row.claim.name for row in self.rows if not row.borne]
         told = f" The figures do not bear the lessons' verdicts on {', '.join(strays)}." if strays else ""
-        return f"{self.heading[0].upper()}{self.heading[1:]}. {said or 'No claim'}.{told}"
+        return f"{self.heading}. {said or 'No claim'}.{told}"
 
     def __repr__(self) -> str:
         return f"<claims: {self.sentence}>"
@@ -108,18 +107,15 @@ class Table:
         return "\n".join(lines)
 
 
-def plain(markdown: str) -> str:
-    """Words without the marks of Markdown."""
-    return re.sub(r"[`\\]", "", markdown)
-
-
 def measure(name: str) -> Measured:
     """What measuring this claim gives, as in ``measure("B13")``: figures, cases, and the verdict that they bear.
 
     It is measured once, with one thread and random numbers of its own, and kept. Raises `Problem` for another name,
     and where a stored table that it needs is not there.
     """
-    return _measured(one_of("name", name, tuple(CLAIMS)))
+    if one_of("name", name, tuple(CLAIMS)) not in _measured:
+        _measured[name] = _alone(CLAIMS[name].measure)
+    return _measured[name]
 
 
 def table(lesson: str = ALL, verdict: str = ALL, page: int = 1) -> Table:
@@ -133,31 +129,31 @@ def table(lesson: str = ALL, verdict: str = ALL, page: int = 1) -> Table:
     page = whole_number("page", page, 1, PAGES)
     rows = [Row(claim, measure(claim.name)) for claim in _of(lesson)]
     rows = [row for row in rows if verdict in (ALL, row.measured.verdict)]
-    pages = max(-(-len(rows) // PAGE), 1)
-    return Table(tuple(rows), lesson, verdict, min(page, pages))
+    return Table(tuple(rows), lesson, verdict, min(page, _pages(rows)))
 
 
 def is_slow(lesson: str = ALL) -> bool:
     """Whether `table` has something to measure still for this lesson, and takes longer than a moment."""
-    return any(claim.name not in _known for claim in _of(one_of("lesson", lesson, LESSONS)))
+    return any(claim.name not in _measured for claim in _of(one_of("lesson", lesson, LESSONS)))
+
+
+def _pages(rows: Sequence[Row]) -> int:
+    return max(-(-len(rows) // PAGE), 1)
 
 
 def _of(lesson: str) -> list[Claim]:
     return [claim for claim in CLAIMS.values() if lesson in (ALL, *claim.lessons)]
 
 
-_known: set[str] = set()
+_measured: dict[str, Measured] = {}  # by claim, what `measure` gave
 
 
-@cache
-def _measured(name: str) -> Measured:
+def _alone(work: Callable[[], Measured]) -> Measured:
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.set_num_threads(1)
         torch.manual_seed(0)
         try:
-            found = CLAIMS[name].measure()
+            return work()
         finally:
             torch.set_num_threads(threads)
-    _known.add(name)
-    return found

@@ -1,7 +1,8 @@
 """Claims as a table, with the sign of each verdict, and how many have which."""
 
 from helpers.claims import SIGNS, Row, Table
-from helpers.claims.table import PAGE, plain
+from helpers.claims.records import plain
+from helpers.claims.table import PAGE
 from helpers.figures.base import ERROR, Picture
 from helpers.figures.paper import picture
 from helpers.figures.shapes import Drawing, Shape, Text, box, cell
@@ -31,7 +32,7 @@ def verdicts_picture(table: Table) -> Picture:
 
 def draw(table: Table) -> Drawing:
     """A row for each claim of the page: statement and lesson, verdict with its condition, and what was measured."""
-    shapes: list[Shape] = [Text(4, 18, f"{table.heading[0].upper()}{table.heading[1:]}", bold=True)]
+    shapes: list[Shape] = [Text(4, 18, table.heading, bold=True)]
     for place, (verdict, count) in enumerate(table.counts.items()):
         shapes += cell(4 + 184 * place, 28, 26, 24, SIGNS[verdict], **_LOOKS[verdict])
         shapes.append(Text(36 + 184 * place, 45, f"{verdict}: {count}"))
