@@ -14,14 +14,13 @@ from helpers.problems import Problem, said
 from helpers.units import MIB, readable
 
 _judged = lru_cache(maxsize=64)(capstone.judge)  # the same design again takes no time again
-_preview = lru_cache(maxsize=64)(capstone.preview)
 
 
 def _lacks(tier: capstone.Tier, design: capstone.Design) -> str | None:
     """What a design lacks for a tier: memory first, which is known without training; then accuracy and time."""
     own = design.network is not None  # it may change between two calls
     try:
-        before = (capstone.preview if own else _preview)(design)
+        before = capstone.preview(design)
         if before.peak > tier.bytes:
             over = f"{readable(before.peak - tier.bytes)} more than {tier.name} allows ({readable(tier.bytes)})"
             levers = [f"{name} ({readable(peak)})" for name, peak in before.enough(tier.bytes).items()]
