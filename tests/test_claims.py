@@ -1083,16 +1083,11 @@ def test_B21_batch_and_width_move_the_peak_and_depth_only_where_nothing_is_poole
 
 
 def test_B21_the_figures_that_lesson_12_states():
-    def peak(**how) -> float:
-        return round(capstone.preview(capstone.Design(**how)).peak / 2**20, 2)
-
-    def without_pooling(depth: int) -> nn.Sequential:
-        maps = [layer for n in range(depth) for layer in (nn.Conv2d(16 if n else 3, 16, 3, padding=1), nn.ReLU())]
-        return nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
-
-    assert (peak(depth=1), peak(depth=5)) == (13.07, 12.83)
-    assert (peak(network=lambda: without_pooling(1)), peak(network=lambda: without_pooling(5))) == (12.76, 28.8)
-    assert peak(micro_batches=4) == peak(batch_size=16) == 3.29
+    found = {figure.name: round(figure.value, 2) for figure in claims.measure("B21").figures}
+    assert (found["depth 1, pooling"], found["depth 5, pooling"]) == (13.07, 12.83)
+    assert (found["depth 1, no pooling"], found["depth 5, no pooling"]) == (12.76, 28.8)
+    alone = round(capstone.preview(capstone.Design(batch_size=16)).peak / 2**20, 2)
+    assert found["64 images in 4 parts"] == alone == 3.29
 
 
 def test_B21_memory_is_paid_for_with_time_and_time_with_what_is_learned():
