@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -36,6 +37,8 @@ MOVED = {
     "03_flatten_and_mlp": {"05_flatten_and_mlp": "1 to 4", "06_no_batch_in_the_model": "5, 6"},
     "04_gpu_memory": {"07_where_memory_goes": "1 to 5", "08_the_peak": "5 to 9"},
 }
+#: `course NAME …` hands what follows to ``main(arguments) -> exit code`` of one of these, which is loaded only then.
+COMMANDS = {}  # name: (module, what it does)
 
 
 def without_outputs(lesson: Path) -> str:
@@ -268,7 +271,13 @@ def log_instead_of_terminal(log: Path) -> Iterator[Path]:
 
 
 def options(arguments) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="course", description="See that all is there, copy the lessons, open them.")
+    more = "".join(f"\n  {f'course {name} --help':24}{what}" for name, (_, what) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="course",
+        description="See that all is there, copy the lessons, open them.",
+        epilog=f"more commands:{more}" if more else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--check", action="store_true", help="only report on the environment")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     parser.add_argument("--port", metavar="N", help="the port of JupyterLab (without it: the first free one from 8888)")
@@ -307,7 +316,9 @@ def open_course(chosen: argparse.Namespace) -> int:
 
 def main(arguments=None) -> int:
     """Run the command; return its exit code: 0 all well or stopped by Ctrl-C, 1 a problem, said in words."""
-    chosen = options(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    chosen = None if command else options(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a folder's name may not fit an old console
@@ -315,6 +326,8 @@ def main(arguments=None) -> int:
         if sys.version_info[:2] < environment.OLDEST_PYTHON:
             environment.print_findings()
             return 1
+        if command:
+            return importlib.import_module(command[0]).main(arguments[1:])
         return open_course(chosen)
     except Problem as problem:
         print(problem, file=sys.stderr)

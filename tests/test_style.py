@@ -18,7 +18,7 @@ MODULES = sorted(path for path in (ROOT / "helpers").rglob("*.py") if path != RO
 
 @pytest.mark.parametrize("arguments", (["check"], ["format", "--check"]), ids=("rules", "format"))
 def test_ruff_is_content(arguments):
-    folders = ["helpers", "tests", "benchmarks"]
+    folders = ["helpers", "classroom", "tests", "benchmarks"]
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *arguments, *folders], cwd=ROOT, capture_output=True, text=True
     )
