@@ -95,7 +95,7 @@ def minutes(lesson: NotebookNode) -> float:
     """The time that a lesson takes, by the rule of the course, which was found where beginners worked through lessons.
 
     A minute for 100 words or 7 lines of code, 1 for a question, 2 for a panel, and one and a half times what the
-    exercises name.
+    exercises name. It counts cell by cell, so anything with cells will do: a section, or what is left of it.
     """
     text = visible(lesson)
     questions = text.count("**Predict.**")
@@ -107,6 +107,32 @@ def minutes(lesson: NotebookNode) -> float:
 def stated_minutes(lesson: NotebookNode) -> int:
     """The minutes that a lesson says it takes: those of `minutes`, rounded to 5."""
     return int(re.search(r"\*\*Minutes\*\*: (\d+)", prose(lesson))[1])
+
+
+@dataclass
+class Section:
+    """What stands between two headings of the second level, or before the first one, where it is called Opening."""
+
+    title: str  #: "1. One image has no batch axis", "For the curious: …", "Summary", "Opening"
+    cells: list[NotebookNode]  #: where a heading stands within a cell, each side has its part
+
+    @property
+    def number(self) -> int | None:
+        """The number in its title; None for those without."""
+        found = re.match(r"(\d+)\. ", self.title)
+        return int(found[1]) if found else None
+
+
+def sections(lesson: NotebookNode) -> list[Section]:
+    """The sections of a lesson, in order. Every cell is in one, so their `minutes` add up to those of the lesson."""
+    found = [Section("Opening", [])]
+    for cell in lesson.cells:
+        parts = re.split(r"^(?=## )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else [cell.source]
+        for source in filter(str.strip, parts):
+            if cell.cell_type == "markdown" and source.startswith("## "):
+                found.append(Section(source.split("\n")[0].removeprefix("## "), []))
+            found[-1].cells.append(cell if len(parts) == 1 else NotebookNode(cell | {"source": source}))
+    return found
 
 
 def links(lesson: NotebookNode) -> list[str]:
