@@ -151,7 +151,9 @@ def steps(statements: list[ast.stmt]) -> Iterator[tuple[str, bool]]:
         blocks = [getattr(statement, field, []) for field in ("body", "handlers", "orelse", "finalbody")]
         if isinstance(statement, ast.For | ast.While | ast.If | ast.With | ast.Try):
             heads = [getattr(statement, field, None) for field in ("iter", "test", "target")]
-            heads += [part for item in getattr(statement, "items", []) for part in (item.context_expr, item.optional_vars)]
+            heads += [
+                part for item in getattr(statement, "items", []) for part in (item.context_expr, item.optional_vars)
+            ]
             for head in filter(None, heads):
                 yield from names_of(head)
             for block in blocks:
@@ -193,7 +195,7 @@ def word_homes() -> dict[str, Unit]:
 
 @cache
 def word_uses() -> dict[str, tuple[Unit, ...]]:
-    """For each of `WORDS` the sections and exercises behind its home that use it; openings and summaries do not count."""
+    """For each of `WORDS` the later sections and exercises that use it; openings and summaries do not count."""
     order = [unit for found in course().values() for unit in found.units]
     uses = {}
     for word, home in word_homes().items():

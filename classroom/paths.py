@@ -186,8 +186,8 @@ PATHS = (
                 ),
             ),
         ),
-        "Lessons 04 and 10 are left out. Take 04 in place of 06 if your learners write preprocessing, 10 in place of 11 "
-        "if they train on several GPUs; both fit.",
+        "Lessons 04 and 10 are left out. Take 04 in place of 06 if your learners write preprocessing, 10 in place of "
+        "11 if they train on several GPUs; both fit.",
     ),
     Course(
         "Term",
@@ -361,7 +361,8 @@ def bridges(path: Course) -> Iterator[str]:
         home = outline.word_homes()[word]
         lesson = outline.course()[home.lesson]
         sentence = outline.explained(word).rstrip(":")
-        yield f"- {sentence} ([{home.lesson} §{home.section.number}]({lesson.link(home.section)}); used in {places(where)})"
+        there = f"[{home.lesson} §{home.section.number}]({lesson.link(home.section)})"
+        yield f"- {sentence} ({there}; used in {places(where)})"
     yield ""
 
 
@@ -391,16 +392,16 @@ def document() -> str:
         "",
         *overview(),
         "**How minutes are counted.** By one rule for all lessons, from words, lines of code, questions, panels and "
-        "exercises (`helpers.authoring.lessons.minutes`). It was found where beginners worked through lessons; no class "
-        "has been timed yet. If yours is slower, send the last exercise of a lesson home.",
+        "exercises (`helpers.authoring.lessons.minutes`). It was found where beginners worked through lessons; no "
+        "class has been timed yet. If yours is slower, send the last exercise of a lesson home.",
         "",
-        "**How a shortened lesson works.** Learners open the whole lesson. You name the sections; they go to the heading "
-        "and leave the others folded (JupyterLab: *View*, *Collapse All Headings*). The opening and the summary are "
-        "always read. The cells of the sections below run without those that are left out: every cut was run in that "
-        "way, and a test keeps it so. Sections headed *For the curious* belong to no path: they are for who is quick.",
+        "**How a shortened lesson works.** Learners open the whole lesson. You name the sections; they go to the "
+        "heading in JupyterLab's table of contents (menu *View*, *Table of Contents*). The opening and the summary are "
+        "always read. The cells of the sections below run without those that are left out, and say the same as in the "
+        "whole lesson: they were run. Sections headed *For the curious* belong to no path: they are for who is quick.",
         "",
-        "**Before the day**: everybody has run `uv run course` once, at home or over a fast line (several GB), and seen "
-        "`[ok]` in every line of `uv run course --check`. What to say, ask and draw stands in [guide.md](guide.md).",
+        "**Before the day**: everybody has run `uv run course` once, at home or over a fast line (several GB), and "
+        "seen `[ok]` in every line of `uv run course --check`. What to ask and to draw stands in [guide.md](guide.md).",
         "",
         "This page is generated: `uv run python -m classroom.paths`. Do not edit it.",
         "",

@@ -127,7 +127,9 @@ def sections(lesson: NotebookNode) -> list[Section]:
     """The sections of a lesson, in order. Every cell is in one, so their `minutes` add up to those of the lesson."""
     found = [Section("Opening", [])]
     for cell in lesson.cells:
-        parts = re.split(r"^(?=## )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else [cell.source]
+        parts = (
+            re.split(r"^(?=## )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else [cell.source]
+        )
         for source in filter(str.strip, parts):
             if cell.cell_type == "markdown" and source.startswith("## "):
                 found.append(Section(source.split("\n")[0].removeprefix("## "), []))

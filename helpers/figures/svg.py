@@ -43,6 +43,18 @@ def write(drawing: Drawing, key: str) -> str:
     )
 
 
+def alone(drawing: Drawing) -> str:
+    """The drawing as the text of an SVG file, on white paper. Raises TypeError for images, which only HTML holds."""
+    marks = "\n".join(_draw(shape, "d") for shape in drawing.shapes)
+    words = html.escape(f"{drawing.sentence} {drawing.detail}".strip())
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{words}" width="{WIDTH}" '
+        f'height="{drawing.height:g}" viewBox="0 0 {WIDTH} {drawing.height:g}">\n'
+        f'<rect width="100%" height="100%" fill="#fff"/>\n{_patterns(drawing, "d")}'
+        f'<g font-size="{SIZE}" font-family="sans-serif">\n{marks}\n</g>\n</svg>\n'
+    )
+
+
 def style(drawing: Drawing, key: str) -> str:
     """The pixels of the drawing's images, as CSS rules. The browser decodes them once, however often the rest moves."""
     shown = [shape for shape in drawing.shapes if isinstance(shape, Image)]

@@ -1,9 +1,10 @@
-"""Paths: their minutes fit, their sections are there, their cells run without those that are left out, nothing is stale."""
+"""Paths: their minutes fit, what they take is there and runs without what they leave out, and nothing is stale."""
 
 import re
 from types import SimpleNamespace
 from urllib.parse import unquote
 
+import nbformat
 import pytest
 from nbformat import NotebookNode
 
@@ -11,11 +12,10 @@ from classroom import outline, paths
 from classroom.paths import PATHS, Pause, Take
 from helpers.authoring import lessons
 
-CUTS = {
-    (take.lesson, take.sections, take.home): take for path in PATHS for take in path.takes if take.sections
-}  # of a lesson: not only an exercise that goes home
-#: Run here, on each change; the others were run by `python tests/classroom/test_paths.py`.
-QUICK = ("00", "01", "02", "05")
+#: The parts of lessons that a path takes, without those that only send an exercise home.
+CUTS = {(take.lesson, take.sections): take for path in PATHS for take in path.takes if take.sections}
+#: They train for long, and are run by `python tests/classroom/test_paths.py`.
+SLOW = ("11",)
 
 
 def test_the_sections_of_a_lesson_add_up_to_its_minutes():
@@ -31,7 +31,9 @@ def test_the_units_of_a_lesson_hold_all_its_cells_and_its_whole_minutes():
         for unit in lesson.units:
             assert abs(unit.minutes - lessons.minutes(SimpleNamespace(cells=unit.cells))) < 1
         held = "".join(cell.source.strip() for unit in lesson.units for cell in unit.cells)
-        assert sorted(held) == sorted("".join(re.sub(r"\n+(?=## )", "", cell.source).strip() for cell in notebook.cells))
+        assert sorted(held) == sorted(
+            "".join(re.sub(r"\n+(?=## )", "", cell.source).strip() for cell in notebook.cells)
+        )
         assert [unit.exercise.number for unit in lesson.units if unit.exercise] == [
             exercise.number for exercise in lessons.exercises(lesson.path)
         ]
@@ -77,7 +79,9 @@ def test_the_term_has_every_section_and_exercise():
 def test_the_advice_to_swap_lessons_holds():
     for sitting, old, new in zip(PATHS[2].sittings, ("06", "11"), ("04", "10"), strict=True):
         (out,) = (take.minutes for take in sitting.blocks if isinstance(take, Take) and take.lesson == old)
-        assert sitting.used - out + Take(new).minutes <= sitting.minutes and f"{new} in place of {old}" in PATHS[2].advice
+        assert (
+            sitting.used - out + Take(new).minutes <= sitting.minutes and f"{new} in place of {old}" in PATHS[2].advice
+        )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.title)
@@ -121,18 +125,23 @@ def test_every_word_has_a_home_and_a_sentence():
     assert set(outline.word_homes()) == set(outline.WORDS)
     homes, uses = outline.word_homes(), outline.word_uses()
     assert homes["epoch"].name == "02, section 1" and homes["peak"].name == "07, Opening"
-    assert "04, section 1" not in {unit.name for unit in uses["view"]} and any(unit.lesson == "05" for unit in uses["view"])
+    assert "04, section 1" not in {unit.name for unit in uses["view"]} and any(
+        unit.lesson == "05" for unit in uses["view"]
+    )
     for word in outline.WORDS:
         assert f"**{word}" in outline.explained(word) and len(outline.explained(word)) < 300
         assert not re.search(r"\]\(|\n", outline.explained(word))
 
 
-def reduced(take: Take) -> NotebookNode:
-    """The lesson with the code cells that a path takes, and no others."""
-    lesson = lessons.read(outline.course()[take.lesson].path)
-    wanted = {cell.id for unit in take.taken for cell in unit.cells}
-    lesson.cells = [cell for cell in lessons.code_cells(lesson) if cell.id in wanted]
-    return lesson
+def reduced(takes: list[Take]) -> NotebookNode:
+    """One lesson after the other, with the code cells that a path takes of it, and no others; names go in between."""
+    cells = []
+    for take in takes:
+        lesson = lessons.read(outline.course()[take.lesson].path)
+        wanted = {cell.id for unit in take.taken for cell in unit.cells}
+        cells.append(nbformat.v4.new_code_cell("%reset -f"))
+        cells += [cell for cell in lessons.code_cells(lesson) if cell.id in wanted]
+    return nbformat.v4.new_notebook(cells=[NotebookNode(cell | {"id": f"cell-{n}"}) for n, cell in enumerate(cells)])
 
 
 def said(cell: NotebookNode) -> list[str]:
@@ -143,17 +152,15 @@ def said(cell: NotebookNode) -> list[str]:
     return [*plain, *(output.evalue for output in cell.outputs if output.output_type == "error")]
 
 
-def run_cut(take: Take, folder) -> None:
-    """Run what a path takes of a lesson, and compare with what the whole lesson says."""
-    lesson = reduced(take)
-    done = lessons.run(lesson, folder)
-    for before, after in zip(lesson.cells, done.cells, strict=True):
-        assert said(after) == said(before), before.id
+def run_cuts(takes: list[Take], folder) -> None:
+    """Run what paths take of lessons in one kernel, and compare with what the whole lessons say."""
+    parts = reduced(takes)
+    for before, after in zip(parts.cells, lessons.run(parts, folder).cells, strict=True):
+        assert said(after) == said(before), before.source
 
 
-@pytest.mark.parametrize("take", [take for take in CUTS.values() if take.lesson in QUICK], ids=lambda t: t.lesson)
-def test_a_cut_lesson_runs_and_says_what_the_whole_one_says(take, tmp_path):
-    run_cut(take, tmp_path)
+def test_cut_lessons_run_and_say_what_the_whole_ones_say(tmp_path):
+    run_cuts([take for take in CUTS.values() if take.lesson not in SLOW], tmp_path)
 
 
 def test_the_document_is_what_the_lessons_say():
@@ -162,7 +169,9 @@ def test_the_document_is_what_the_lessons_say():
 
 def test_links_lead_to_headings():
     text = paths.DOCUMENT.read_text(encoding="utf-8")
-    headings = {path.name: set(re.findall(r"^#+ (.+)", lessons.prose(lessons.read(path)), re.M)) for path in lessons.LESSONS}
+    headings = {
+        path.name: set(re.findall(r"^#+ (.+)", lessons.prose(lessons.read(path)), re.M)) for path in lessons.LESSONS
+    }
     found = re.findall(r"\]\(\.\./notebooks/([\w.]+)(?:#([^)\s]+))?\)", text)
     assert len(found) > 100
     for name, place in found:
@@ -172,15 +181,9 @@ def test_links_lead_to_headings():
 if __name__ == "__main__":
     import os
     import tempfile
-    import time
 
-    os.environ.update(OMP_NUM_THREADS="1", COURSE_PROCESSES="stored")
     with tempfile.TemporaryDirectory() as work:
-        os.environ["COURSE_WORK"] = work
-        for place, cut in enumerate(CUTS.values()):
-            start = time.perf_counter()
-            try:
-                run_cut(cut, work)
-                print(cut, f"runs, {time.perf_counter() - start:.0f} s", flush=True)
-            except Exception as error:
-                print(cut, "DOES NOT RUN", str(error)[-1500:], flush=True)
+        os.environ.update(OMP_NUM_THREADS="1", COURSE_WORK=work)
+        for cut in CUTS.values():
+            run_cuts([cut], work)
+            print(cut, "runs", flush=True)
