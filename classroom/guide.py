@@ -6,16 +6,20 @@ Everything comes from the lessons, their checks and `classroom.notes`. What a ch
 import ast
 import html
 import inspect
+import math
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from classroom import boards, outline
 from classroom.notes import DISCUSSIONS, MISTAKES
 from classroom.outline import Lesson
 from classroom.paths import places, shown_minutes
-from helpers import check
+from helpers import capstone, check
 from helpers.authoring import lessons
 from helpers.check.core import Exercise, Question
 
@@ -115,27 +119,20 @@ def answers(one: lessons.Exercise) -> list[tuple[str, str]]:
     """Wrong answers to an exercise, as code where it is short, and what its check says to each; every message once."""
     judge = getattr(check, one.name)
     if one.name in MISTAKES:
-        return [(code, plain(judge(built(one, code)).message)) for code in MISTAKES[one.name]]
+        return [(code, plain(cut(judge(built(one, code)).message))) for code in MISTAKES[one.name]]
     codes, found = written(judge), {}
     for place, (message, slip) in enumerate(judge.each_slip()):
         if message in found:
             continue
         code = repr(slip) if isinstance(judge, Question) else codes.get(place, "")
         said = judge(slip if isinstance(judge, Question) else where_it_runs(judge, slip)).message
-        case = said.removeprefix(message).strip()  # the call, what came, what was expected
-        found[message] = code, f"{plain(message)}{f' `{cut(case)}`' if case else ''}"
+        case = short(said.removeprefix(message).strip())
+        found[message] = code, f"{plain(message)}{f' `{case}`' if case else ''}"
     return list(found.values())
 
 
 def built(one: lessons.Exercise, code: str) -> object:
     """What a learner has who puts this code in the place of the dots."""
-    import math
-
-    import torch
-    from torch import nn
-
-    from helpers import capstone
-
     space = {"math": math, "torch": torch, "nn": nn, "capstone": capstone}
     exec(re.sub(r"\.\.\.(.*)", lambda _: code, one.stub.source, count=1), space)
     return space[one.name]
@@ -170,13 +167,21 @@ def written(judge: Exercise) -> dict[int, str]:
         return {}
     bodies = {n: one.body for n, one in enumerate(values) if isinstance(one, ast.Lambda)}
     codes = {n: flat(ast.get_source_segment(source, body)) for n, body in bodies.items()}
-    codes = {n: code.replace("( ", "(").replace(" )", ")") for n, code in codes.items()}
+    codes = {n: re.sub(r"(?<=[(\[]) | (?=[)\]])", "", code) for n, code in codes.items()}
     return {n: code for n, code in codes.items() if len(code) <= LETTERS and not re.search(r"\b_\w|\.right\b", code)}
 
 
+def short(case: str) -> str:
+    """What the check adds to its message: the call, what came, what was expected; as far as it says something here."""
+    if "shape and dtype are right" in case:
+        return ""
+    called, answer = re.fullmatch(r"(.*?\))((?:: | returned).*)|", case, re.DOTALL).groups("")
+    return cut(re.sub(r"\(.*(?:tensor|array|model|list|function).*\)", "(…)", called) + answer)
+
+
 def cut(message: str) -> str:
-    """Without the digits behind the second decimal, in which machines differ."""
-    return re.sub(r"(\d\.\d\d)\d+", r"\1…", message)
+    """Without what differs from machine to machine or version to version: digits, and the name of a product."""
+    return re.sub(r"(\d\.\d\d)\d+", r"\1…", message).replace("addmm: mat1", "mat1")
 
 
 # The document ---------------------------------------------------------------------------------------------------------
@@ -297,6 +302,7 @@ def document() -> str:
 
 def main() -> int:
     """Write guide.md and the drawings; return the exit code."""
+    torch.set_num_threads(1)  # the checks' models are small: several threads only wait for each other
     BOARDS.mkdir(exist_ok=True)
     drawn = boards.files()
     for old in set(BOARDS.glob("*.svg")) - {BOARDS / name for name in drawn}:

@@ -88,7 +88,7 @@ class Course:
         return {unit for take in self.takes for unit in take.read}
 
 
-ARRIVE = Pause(5, "Arrive, open lesson 00. A line with `[problem]` in section 1: pair up")
+ARRIVE = Pause(3, "Arrive, open lesson 00; a line with `[problem]` in its section 1 means: pair up")
 EXIT = Pause(5, "Each writes one error that they can read now, and one question")
 AGAIN = Pause(5, "Open the lesson; two read out what they did at home")
 BREAK = Pause(15, "Break")
@@ -111,7 +111,7 @@ PATHS = (
                 90,
                 (
                     ARRIVE,
-                    Take("00", (2, 3, 5)),
+                    Take("00", (1, 2, 3, 5)),
                     Take("01", (1, 2, 3, 4, 6), home=(2,)),
                     Pause(5, "Break: stand up, look out of the window"),
                     Take("05", (2, 3)),
@@ -330,7 +330,8 @@ def costs(path: Course) -> Iterator[str]:
             later = {unit.lesson for uses in used.values() for unit in uses}
             later |= {unit.lesson for unit in after(lesson) if whole and lesson.number in outline.mentions(unit)}
             minutes = shown_minutes(sum(unit.minutes for unit in group))
-            yield f"| {name} | {minutes} | {missed(group, list(used))} | {', '.join(sorted(later - {lesson.number}))} |"
+            build_on_it = ", ".join(sorted(later - {lesson.number})) or "none"
+            yield f"| {name} | {minutes} | {missed(group, list(used))} | {build_on_it} |"
     yield ""
 
 
@@ -342,12 +343,12 @@ def after(lesson: Lesson) -> list[Unit]:
 
 def missed(units: list[Unit], words: list[str]) -> str:
     """In a table's cell: the words that later lessons use, the claims, the exercises."""
-    claims = [name for unit in units for name in outline.claims(unit)]
+    claims = sorted({name for unit in units for name in outline.claims(unit)})
     tasks = [unit.exercise.task.source.split("\n")[0].split(" · ")[1] for unit in units if unit.exercise]
     parts = [f"words: {', '.join(words)}"] if words else []
     parts += [f"claim{'s' * (len(claims) > 1)}: {', '.join(claims)}"] if claims else []
     parts += [f"exercise{'s' * (len(tasks) > 1)}: {', '.join(tasks)}"] if tasks else []
-    return "; ".join(parts)
+    return "; ".join(parts) or "no word that is used later, no claim, no exercise"
 
 
 def bridges(path: Course) -> Iterator[str]:

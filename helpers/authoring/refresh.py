@@ -46,6 +46,7 @@ def main(names: list[str]) -> int:
             print(
                 f"{path.stem}: {'NOT stored. ' + trouble if trouble else 'stored'}, {time.perf_counter() - start:.0f} s"
             )
+    print("What teachers read is made from the lessons: uv run python -m classroom.paths, and classroom.guide.")
     return 1 if bad else 0
 
 

@@ -14,8 +14,8 @@ from helpers.authoring import lessons
 
 #: The parts of lessons that a path takes, without those that only send an exercise home.
 CUTS = {(take.lesson, take.sections): take for path in PATHS for take in path.takes if take.sections}
-#: They train for long, and are run by `python tests/classroom/test_paths.py`.
-SLOW = ("11",)
+#: They take long, and are run by `python tests/classroom/test_paths.py`.
+SLOW = ("02", "07", "11")
 
 
 def test_the_sections_of_a_lesson_add_up_to_its_minutes():
