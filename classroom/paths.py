@@ -161,8 +161,9 @@ PATHS = (
                     Take("02"),
                     LUNCH,
                     Take("03"),
-                    Take("05"),
                     BREAK,
+                    Take("05"),
+                    Pause(10, "Break"),
                     Take("06", (1, 2, 3)),
                     EXIT,
                 ),
@@ -176,6 +177,7 @@ PATHS = (
                     Take("07"),
                     BREAK,
                     Take("08"),
+                    Pause(10, "Break"),
                     Take("09"),
                     LUNCH,
                     Take("11", (1, 2, 3), home=(2,)),
@@ -187,7 +189,7 @@ PATHS = (
             ),
         ),
         "Lessons 04 and 10 are left out. Take 04 in place of 06 if your learners write preprocessing, 10 in place of "
-        "11 if they train on several GPUs; both fit.",
+        "11 if they train on several GPUs, with its first exercise at home; both fit.",
     ),
     Course(
         "Term",
@@ -414,7 +416,7 @@ def document() -> str:
         else:
             lines += [line for sitting in path.sittings for line in timetable(sitting)]
         home = {take.lesson: [unit for unit in take.read if unit not in take.taken] for take in path.takes}
-        home = "; ".join(f"{number}: {exercises(units)}" for number, units in home.items() if units)
+        home = "; ".join(f"lesson {number}, exercise {exercises(units)}" for number, units in home.items() if units)
         if home and path.title != "Term":
             lines += [f"**For home**, from sections that were done: {home}.", ""]
         if left_out(path):

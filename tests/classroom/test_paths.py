@@ -72,15 +72,34 @@ def test_a_path_fits_its_time_and_takes_what_is_there(path):
     assert taken == sorted(set(taken))
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.title)
+def test_nobody_sits_longer_than_95_minutes_without_a_break(path):
+    for sitting in path.sittings:
+        stretch = 0
+        for block in sitting.blocks:
+            is_break = isinstance(block, Pause) and re.match("Break|Lunch", block.what)
+            stretch = 0 if is_break else stretch + block.minutes
+            assert stretch <= 95
+
+
+def test_the_workshop_follows_one_error_from_its_first_sight():
+    titles = " ".join(unit.section.title for unit in PATHS[0].takes[0].taken)
+    assert "Is everything here?" in titles and "Move a panel" in titles and "Read this error" in titles
+    for number in ("00", "05"):
+        taken = [cell for take in PATHS[0].takes if take.lesson == number for unit in take.taken for cell in unit.cells]
+        assert any("1792x28" in cell.source for cell in taken)
+
+
 def test_the_term_has_every_section_and_exercise():
     assert not paths.left_out(PATHS[-1]) and not paths.missing_words(PATHS[-1])
 
 
 def test_the_advice_to_swap_lessons_holds():
-    for sitting, old, new in zip(PATHS[2].sittings, ("06", "11"), ("04", "10"), strict=True):
+    swaps = zip(PATHS[2].sittings, ("06", "11"), (Take("04"), Take("10", home=(1,))), strict=True)
+    for sitting, old, new in swaps:
         (out,) = (take.minutes for take in sitting.blocks if isinstance(take, Take) and take.lesson == old)
         assert (
-            sitting.used - out + Take(new).minutes <= sitting.minutes and f"{new} in place of {old}" in PATHS[2].advice
+            sitting.used - out + new.minutes <= sitting.minutes and f"{new.lesson} in place of {old}" in PATHS[2].advice
         )
 
 
