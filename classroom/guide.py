@@ -283,8 +283,11 @@ def document() -> str:
         "fails. Let a learner read them out, not you.",
         "5. **Close with the summary**: each line is read by somebody who gives an example of it.",
         "",
-        "Minutes are counted by one rule, found where beginners worked through lessons; no class was timed. Minutes of "
-        "exercises are part of those of their section.",
+        "Minutes are counted by one rule, found where beginners worked through lessons; no class was timed. An "
+        "exercise takes half as much again as its task names, and the time to read it; it is part of its section.",
+        "",
+        "What a check says to a wrong answer is what it said when this page was written, without the arguments of a "
+        "call where they are tensors, and without the share of numbers that are off.",
         "",
         "## When something fails",
         "",
