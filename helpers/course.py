@@ -38,7 +38,9 @@ MOVED = {
     "04_gpu_memory": {"07_where_memory_goes": "1 to 5", "08_the_peak": "5 to 9"},
 }
 #: `course NAME …` hands what follows to ``main(arguments) -> exit code`` of one of these, which is loaded only then.
-COMMANDS = {}  # name: (module, what it does)
+COMMANDS = {  # name: (module, what it does)
+    "progress": ("helpers.progress.command", "which exercises pass, in your copies or in a folder of collected ones"),
+}
 
 
 def without_outputs(lesson: Path) -> str:

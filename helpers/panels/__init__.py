@@ -8,6 +8,7 @@ from helpers.panels.claims import ClaimsPanel
 from helpers.panels.core import Panel, choice, doublings, number
 from helpers.panels.layout import LayoutLab, StrideWalk
 from helpers.panels.noise import GradientNoisePanel
+from helpers.panels.progress import ProgressPanel
 from helpers.panels.shape_flow import ShapeFlowPanel
 from helpers.panels.split import SplitPanel
 from helpers.panels.step_memory import MemoryBar, StepTimeline
