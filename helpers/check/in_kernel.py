@@ -76,5 +76,3 @@ def verdict(name: str, answer: Callable[[], object]) -> str:
         return json.dumps({"passed": False, "message": f"{name}{in_words(error)}", "replaced": ""})
     found = judge(given)
     return json.dumps({"passed": found.passed is True, "message": str(found.message), "replaced": _replaced(judge)})
-
-

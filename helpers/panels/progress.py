@@ -4,8 +4,8 @@ from pathlib import Path
 
 from helpers.figures import progress as figures
 from helpers.panels.core import SLOW, Panel, choice
-from helpers.progress import LESSONS, NOTHING, Overview, overview
 from helpers.problems import folder_path
+from helpers.progress import LESSONS, NOTHING, Overview, overview
 
 
 class ProgressPanel(Panel):

@@ -33,14 +33,16 @@ def answers(copy: Copy, lesson: Lesson) -> list[Answer]:
 def _answer(task: Task, cells: tuple[Cell, ...], lesson: Lesson) -> Answer:
     checks = [place for place, cell in enumerate(cells) if re.search(rf"^check\.{task.name}\(", cell.source, re.M)]
     here = checks[-1] if checks else len(cells)
-    roots, wanted = set(task.roots), set()
+    roots = set(task.roots)
     own = [
         place
         for place, cell in enumerate(cells)
-        if roots & names(cell.source)[0] and not _is_shipped(cell.source, task, lesson)
+        if (roots & names(cell.source)[0] or cell.id == task.id and cell.source.strip())
+        and not _is_shipped(cell.source, task, lesson)
     ]
     if not own:
         return Answer(task, False)
+    wanted = {place for place in own if cells[place].id == task.id}
     for root in roots:
         places = [place for place in own if root in names(cells[place].source)[0]]
         before = [place for place in places if place < here]

@@ -28,9 +28,9 @@ With FOLDER it tells a teacher the same of every copy below it. Whose a copy is,
 lesson in its name (anna_01_batch_dimension.ipynb).
 
 THIS RUNS THE CODE IN THE COPIES, AS YOU. Each copy runs in an empty folder, without your settings, and with limits of
-time, memory and processes. Where Linux allows it, it also has no network, sees no process but its own, and cannot
-write into your home folder, into FOLDER or into the course; the first line of the output says so. It can still read
-what you can read. On a machine that holds grades, keys or anything else that matters, run it in a virtual machine, a
+time, memory and processes. Where Linux allows it, it also has no network, sees no process but its own, and can write
+nowhere but into that folder; the first line of the output says whether this is so. It can still read what you can
+read. On a machine that holds grades, keys or anything else that matters, run it in a virtual machine, a
 container, or an account of its own. A check shares Python with the answer that it judges: a copy that replaces a check
 is found out, one that sets out to deceive it may not be. The solutions stand in the lessons: this is no examination.
 """
@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
     if chosen.folder is None:
         if chosen.csv is not None:
             raise Problem("--csv needs the folder with the copies, as in `course progress FOLDER --csv FILE`.")
-        return _learner(known, chosen.lesson, Runs(limit, 1))
-    return _teacher(chosen, known, Runs(limit, jobs))
+        return _learner(known, chosen.lesson, limit)
+    return _teacher(chosen, known, limit, jobs)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -61,8 +61,13 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="collected copies, in any layout")
     parser.add_argument("--lesson", metavar="NN", help="only this lesson, such as 01")
     parser.add_argument("--csv", metavar="FILE", help="also write a table for a spreadsheet; FILE must be new")
-    parser.add_argument("--limit", metavar="SECONDS", help=f"for one exercise (without it: {LIMIT:.0f})")
-    parser.add_argument("--jobs", metavar="N", help="copies that run at the same time (without it: as many as fit)")
+    parser.add_argument(
+        "--limit",
+        metavar="SECONDS",
+        help=f"for one exercise (without it: {LIMIT:.0f}; the networks of lesson 12 train for 20 to 40)",
+    )
+    parser.add_argument("--jobs", metavar="N", help="copies that run at the same time (without it: as many as fit; "
+                        "lesson 12 takes the time, so give it 1)")  # fmt: skip
     return parser.parse_args(arguments)
 
 
@@ -87,13 +92,13 @@ def _jobs() -> int:
     return max(1, min(cores, int(psutil.virtual_memory().available // _MEMORY), 64))
 
 
-def _learner(known: dict[str, Lesson], only: str | None, runs: Runs) -> int:
+def _learner(known: dict[str, Lesson], only: str | None, limit: float) -> int:
     work = folders.work_folder()
     copies = [copy for copy in copies_of(work, known) if only in (None, copy.lesson)]
     if not copies:
         which = f"of lesson {only} " if only else ""
         raise Problem(f"There is no copy {which}in {work}; `course` puts the lessons there.")
-    untouched, passed, count = [], 0, 0
+    runs, untouched, passed, count = Runs(work, limit), [], 0, 0
     for number, lesson in known.items():
         own = [copy for copy in copies if copy.lesson == number]
         if not own:
@@ -121,7 +126,7 @@ def _line(result: Result, own: Sequence[Copy]) -> str:
     return textwrap.fill(said, max(columns, 60), initial_indent=head, subsequent_indent=" " * 36).rstrip() or head
 
 
-def _teacher(chosen: argparse.Namespace, known: dict[str, Lesson], runs: Runs) -> int:
+def _teacher(chosen: argparse.Namespace, known: dict[str, Lesson], limit: float, jobs: int) -> int:
     folder = Path(chosen.folder).expanduser()
     if not folder.is_dir():
         raise Problem(f"FOLDER is {shown(chosen.folder)}, which is no folder; give the one with the collected copies.")
@@ -130,9 +135,13 @@ def _teacher(chosen: argparse.Namespace, known: dict[str, Lesson], runs: Runs) -
     if not copies:
         which = f"copy of lesson {chosen.lesson}" if chosen.lesson else "notebook (*.ipynb)"
         raise Problem(f"There is no {which} below {folder}; give the folder with the copies. Unpack a zip first.")
-    fence = ("no network, none of your processes, and your home, the copies and the course only to read"
-             if runs.fenced else "not fenced off from your files and processes: see --help")  # fmt: skip
-    print(f"Copies: {len(copies)}. Each runs in a kernel of its own ({fence}).", flush=True)
+    runs = Runs(folder, limit, jobs)
+    fence = (
+        "it has no network, sees no other process, writes nowhere else"
+        if runs.fenced
+        else "NOT fenced off from your files and processes: see --help"
+    )
+    print(f"Copies: {len(copies)}. Each runs in a kernel and a folder of its own: {fence}.", flush=True)
     start, done = time.monotonic(), []
     for one in runs.all(copies, known):
         done.append(one)

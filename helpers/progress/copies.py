@@ -16,7 +16,12 @@ from helpers.progress.tasks import Lesson
 MOST_BYTES = 50_000_000  # of a copy: with every output in it, the largest lesson has 2 MB
 MOST_CODE = 100_000  # characters of code in one cell
 _MOODLE = re.compile(r"^(.+?)_(\d+)_assignsubmission_(?:file|onlinetext)_?")
-_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+)
 
 
 class Damaged(ValueError):
@@ -77,7 +82,7 @@ def _top(folder: Path) -> Path:
     if (folder / "submitted").is_dir():
         return folder / "submitted"
     inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-    if len(inner) == 1 and inner[0].is_dir() and not inner[0].is_symlink() and not inner[0].suffix == ".ipynb":
+    if len(inner) == 1 and inner[0].is_dir() and not inner[0].is_symlink() and inner[0].suffix != ".ipynb":
         below = [path.name for path in inner[0].iterdir() if path.is_dir() and not path.name.startswith(".")]
         if len(below) > 1 and not any(re.match(r"\d\d_", name) for name in below):
             return inner[0]
@@ -137,14 +142,14 @@ def _cells(path: Path) -> list[Cell]:
     try:
         notebook = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise Damaged("no notebook: it is no text in UTF-8") from None
+        raise Damaged("it is no text in UTF-8") from None
     except RecursionError:
-        raise Damaged("no notebook: brackets within brackets without end") from None
+        raise Damaged("brackets within brackets without end") from None
     except ValueError as error:
         cut = content.rstrip()[-1:] != b"}"
-        raise Damaged(f"no notebook: {'the file is cut off' if cut else 'it is no JSON'} ({error})"[:200]) from None
+        raise Damaged(f"{'cut off' if cut else 'no JSON'} ({error})"[:200]) from None
     if not isinstance(notebook, dict):
-        raise Damaged("no notebook: it is JSON of another kind")
+        raise Damaged("JSON, but no notebook")
     if "cells" not in notebook and "worksheets" in notebook:
         raise Damaged("a notebook of an old format: open it in JupyterLab and save it again")
     if not isinstance(notebook.get("cells"), list) or not notebook["cells"]:

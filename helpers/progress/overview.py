@@ -85,7 +85,7 @@ def overview(folder: str | Path | None = None, run: str = NOTHING) -> Overview:
     for number, lesson in known.items():
         own = [copy for copy in copies if copy.lesson == number]
         row = _as_saved(lesson, own)
-        rows.append(_as_run(row, results(Runs(), own, known)) if number == run else row)
+        rows.append(_as_run(row, results(Runs(folder), own, known)) if number == run else row)
     return Overview(tuple(rows))
 
 

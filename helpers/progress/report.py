@@ -12,7 +12,7 @@ from helpers.progress.run import Result
 from helpers.progress.tasks import Lesson
 
 COLUMNS = ("who", "lesson", "number", "exercise", "state", "passed", "message", "file")
-_WIDEST_NAME = 32
+_WIDEST_NAME = 24
 
 
 def plain(words: object) -> str:
@@ -86,7 +86,9 @@ def as_csv(copies: Iterable[Sequence[Result]], folder: Path) -> str:
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     found = [result for results in copies for result in results]
-    for one in sorted(found, key=lambda one: (one.copy.who.casefold(), one.copy.lesson, str(one.copy.path), one.number)):
+    for one in sorted(
+        found, key=lambda one: (one.copy.who.casefold(), one.copy.lesson, str(one.copy.path), one.number)
+    ):
         passed = ("yes" if one.passed else "no") if one.exercise else ""
         path = one.copy.path.relative_to(folder) if one.copy.path.is_relative_to(folder) else one.copy.path
         values = (one.copy.who, one.copy.lesson, one.number or "", one.exercise, one.state, passed, one.message,

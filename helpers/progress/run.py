@@ -3,7 +3,7 @@
 What a copy holds is code of others, and runs as whoever starts this. Around it stands what can be had without a
 container: an empty home and working folder, few variables of the environment, limits of time, memory and processes.
 Linux lets most users have more, a fence: processes of their own, so that nothing outside can be ended or seen, no
-network, and folders of the user that can be read and not written.
+network, and a disk that can be read and not written, but for the folder of their own.
 """
 
 import json
@@ -33,11 +33,13 @@ STATES = ("passed", "not yet", "not begun", "hung", "ended Python", "stopped", "
           "not judged", "no lesson")  # fmt: skip
 _WORKER = Path(__file__).with_name("worker.py")
 _START = 100.0  # seconds more for a kernel to begin
+_KILLED = (-9, -15, 137, 143, 247, 241)  # by a signal: Python's way to say it, a shell's, and the supervisor's
 _MOST_SAID = 1_000_000  # bytes that a copy's worker may say
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "SYSTEMROOT", "COMSPEC", "PATHEXT", "VIRTUAL_ENV",
          "CUDA_VISIBLE_DEVICES")  # fmt: skip
 _FENCE = ("unshare", "--user", "--map-root-user", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", "--net")
 _BEHIND = """
+while read -r _ place _; do mount -o remount,bind,ro "$place"; done < /proc/mounts 2> /dev/null
 for folder in "$@"; do
     [ "$folder" = -- ] && break
     mount --bind "$folder" "$folder" && mount -o remount,bind,ro "$folder" || exit 120
@@ -65,13 +67,13 @@ class Result:
         return self.state == "passed"
 
 
-@lru_cache(maxsize=1)
-def has_fence() -> bool:
-    """Whether this system lets a copy run behind a fence."""
+@lru_cache(maxsize=16)
+def has_fence(folder: Path) -> bool:
+    """Whether this system lets copies in this folder run behind a fence."""
     if sys.platform != "linux" or not shutil.which("unshare"):
         return False
-    with tempfile.TemporaryDirectory() as folder, suppress(OSError, subprocess.SubprocessError):
-        command = [*_fence([folder], folder), "true"]
+    with tempfile.TemporaryDirectory() as own, suppress(OSError, subprocess.SubprocessError):
+        command = [*_fence(_protected(folder, Path(own)), own), "true"]
         return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
     return False
 
@@ -83,9 +85,10 @@ def _fence(protected: Sequence[str], own: str) -> list[str]:
 class Runs:
     """Runs copies, several at a time, until all are done or somebody stops it: then nothing of them is left."""
 
-    def __init__(self, limit: float = LIMIT, jobs: int = 1, fenced: bool | None = None):
-        self.limit, self.jobs = limit, jobs
-        self.fenced = has_fence() if fenced is None else fenced
+    def __init__(self, folder: Path, limit: float = LIMIT, jobs: int = 1, fenced: bool | None = None):
+        """folder: where the copies are. limit: seconds for one exercise. fenced: None is yes, where the system can."""
+        self.folder, self.limit, self.jobs = folder.resolve(), limit, jobs
+        self.fenced = has_fence(self.folder) if fenced is None else fenced
         self._running: set[subprocess.Popen] = set()
         self._stopped = False
 
@@ -121,16 +124,25 @@ class Runs:
 
     def _judged(self, copy: Copy, lesson: Lesson, begun: list[Answer]) -> dict[str, tuple[str, str]]:
         """State and message of each answer, by the exercise's name."""
-        asked = [{"name": one.task.name, "argument": one.task.argument, "sources": one.sources} for one in begun]
+        said: dict[str, tuple[str, str]] = {}
+        left = list(begun)
+        while left:  # an answer that ends even what runs its kernel takes none of those behind it along
+            said |= self._told(copy, lesson, left)
+            left = [answer for answer in left if answer.task.name not in said]
+        return said
+
+    def _told(self, copy: Copy, lesson: Lesson, asked: list[Answer]) -> dict[str, tuple[str, str]]:
+        """State and message of answers, up to the first that ends what runs it, and of that one."""
+        answers = [{"name": one.task.name, "argument": one.task.argument, "sources": one.sources} for one in asked]
         with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as name:
             folder = Path(name).resolve()
             request = folder / "request.json"
-            content = {"imports": lesson.imports, "seconds": self.limit, "answers": asked}
+            content = {"imports": lesson.imports, "seconds": self.limit, "answers": answers}
             request.write_text(json.dumps(content), encoding="utf-8")
             for part in ("home", "work", "tmp"):
                 (folder / part).mkdir()
             _bring_along(copy.path.parent, folder / "work")
-            lines, code = self._run(folder, request, copy, (len(begun)) * (self.limit + _START))
+            lines, code = self._run(folder, request, len(asked) * (self.limit + _START))
         said, rest = {}, ""
         for line in lines:
             try:
@@ -139,19 +151,24 @@ class Runs:
                 said[str(one["name"])] = (state, str(one["message"]))
             except (ValueError, LookupError, TypeError):
                 rest = line[:200] or rest
-        why = f"what should run it ended ({rest or f'code {code}'})"
-        if code == supervisor.LATE:
-            why = "not done when the time for the whole copy was up"
-        state = "hung" if code == supervisor.LATE else "ended Python"
-        return {one.task.name: said.get(one.task.name, (state, why)) for one in begun}
+        names = [one.task.name for one in asked]
+        said = {name: said[name] for name in names if name in said}
+        if missing := [name for name in names if name not in said]:
+            if code == supervisor.LATE:
+                said[missing[0]] = ("hung", "not done when the time for the whole copy was up")
+            elif code in _KILLED:
+                said[missing[0]] = ("ended Python", "what ran its kernel was killed, by its code or from outside")
+            else:
+                said[missing[0]] = ("not judged", f"its kernel could not be run (exit code {code}): {rest}")
+        return said
 
-    def _run(self, folder: Path, request: Path, copy: Copy, seconds: float) -> tuple[list[str], int]:
+    def _run(self, folder: Path, request: Path, seconds: float) -> tuple[list[str], int]:
         """What the worker says of a request, line by line, and its exit code."""
         mark = uuid.uuid4().hex
         command = [sys.executable, "-P", supervisor.__file__, str(seconds), mark, "0",
                    sys.executable, "-P", str(_WORKER), str(request)]  # fmt: skip
         if self.fenced:
-            command = [*_fence(_protected(copy.path.parent, folder), str(folder)), *command]
+            command = [*_fence(_protected(self.folder, folder), str(folder)), *command]
         if self._stopped:
             return [], 1
         process = subprocess.Popen(

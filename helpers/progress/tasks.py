@@ -19,7 +19,8 @@ class Task:
     number: int  #: its place in the lesson, from 1
     name: str  #: of its check: `to_batch` for `check.to_batch(to_batch)`
     argument: str  #: what the check is called on, as code
-    stub: str  #: the source of the cell that waits for an answer
+    id: str  #: of the cell that waits for an answer
+    stub: str  #: its source
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def _lesson(path: Path) -> Lesson:
         for place, cell in enumerate(cells):
             if "exercise" in cell["metadata"].get("tags", []):
                 name, argument = re.fullmatch(r"check\.(\w+)\((.*)\)", sources[place + 1], re.DOTALL).groups()
-                tasks.append(Task(path.name[:2], len(tasks) + 1, name, argument, sources[place]))
+                tasks.append(Task(path.name[:2], len(tasks) + 1, name, argument, cell["id"], sources[place]))
         code = [
             (cell["id"], source) for cell, source in zip(cells, sources, strict=True) if cell["cell_type"] == "code"
         ]

@@ -1,4 +1,4 @@
-"""Between the command and a kernel: starts the kernel, runs an answer's cells and its check in it, and says how it went.
+"""Between the command and a kernel: it starts the kernel, runs an answer's cells and its check, and says how it went.
 
     python worker.py REQUEST
 
