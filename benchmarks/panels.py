@@ -78,6 +78,7 @@ fit""",
     Candidate("design", "panels.DesignPanel(width=1)"),
     Candidate("claims", "panels.ClaimsPanel(lesson='all')"),
     Candidate("split", "panels.SplitPanel(global_batch=1, ranks=8)"),
+    Candidate("progress", "panels.ProgressPanel()", control="select"),  # where something is begun it waits
     Candidate("gradient noise", "panels.GradientNoisePanel()"),
     Candidate(
         "interact",

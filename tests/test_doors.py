@@ -284,6 +284,8 @@ VALID = {
     "noise.is_slow": lambda: {"moment": "at the start"},
     "claims.measure": lambda: {"name": "B12"},
     "claims.table": lambda: {"lesson": "01"},
+    "progress.overview": lambda: {"folder": ".", "run": "01"},
+    "progress.is_slow": lambda: {"run": "01", "folder": "."},
     "claims.is_slow": lambda: {"lesson": "01"},
     "figures.tiles": lambda: {"images": pixels(), "columns": 2, "rows": 1},
     "figures.tile_grid": lambda: {"batch_size": 8},

@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import nn
 
-from helpers import figures
+from helpers import course, figures
+from helpers.authoring import lessons
 from helpers.figures.shapes import Text
 from helpers.memory import tracer
 from helpers.memory.step import make_plan
@@ -113,3 +115,28 @@ def out_of_memory(tried="1.75 GiB", capacity="15.50 GiB", free="1.00 GiB", proce
         f"Of the allocated memory {allocated} is allocated by PyTorch, and {unallocated} is reserved by PyTorch but "
         "unallocated. If reserved but unallocated memory is large try setting …"
     )
+
+
+def copy_of(number: str, sources=None) -> dict:
+    """A learner's copy of lesson "00" as JSON, with other sources in the cells of these ids."""
+    notebook = json.loads(course.without_outputs(shipped(number)))
+    for cell in notebook["cells"]:
+        cell["source"] = (sources or {}).get(cell["id"], cell["source"])
+    return notebook
+
+
+def shipped(number: str):
+    """The path of a lesson."""
+    return next(path for path in lessons.LESSONS if path.name.startswith(number))
+
+
+def solved(number: str) -> dict[str, str]:
+    """The solutions of a lesson, by the ids of the cells that wait for them."""
+    return {one.stub.id: one.solution for one in lessons.exercises(shipped(number))}
+
+
+def stored(path, notebook):
+    """The path, after a notebook, or a text that is none, was written there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(notebook if isinstance(notebook, str) else json.dumps(notebook), encoding="utf-8")
+    return path

@@ -5,7 +5,7 @@ from pathlib import Path
 from helpers.figures import progress as figures
 from helpers.panels.core import SLOW, Panel, choice
 from helpers.problems import folder_path
-from helpers.progress import LESSONS, NOTHING, Overview, overview
+from helpers.progress import LESSONS, NOTHING, Overview, is_slow, overview
 
 
 class ProgressPanel(Panel):
@@ -25,7 +25,7 @@ class ProgressPanel(Panel):
         super().__init__({"run": choice("Run now", (NOTHING, *LESSONS))}, {"run": run})
 
     def wait(self, **values: object) -> float:
-        return 0.0 if values["run"] == NOTHING else SLOW
+        return SLOW if is_slow(values["run"], self._folder) else 0.0
 
     def compute(self, run: str) -> Overview:
         return overview(self._folder, run)

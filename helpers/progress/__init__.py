@@ -6,4 +6,4 @@ exercise), `run` (a kernel for each copy, from outside), `worker` (from inside),
 (`course progress`).
 """
 
-from helpers.progress.overview import LESSONS, NOTHING, SAVED, Mark, Overview, Row, overview
+from helpers.progress.overview import LESSONS, NOTHING, SAVED, Mark, Overview, Row, is_slow, overview

@@ -61,13 +61,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="collected copies, in any layout")
     parser.add_argument("--lesson", metavar="NN", help="only this lesson, such as 01")
     parser.add_argument("--csv", metavar="FILE", help="also write a table for a spreadsheet; FILE must be new")
-    parser.add_argument(
-        "--limit",
-        metavar="SECONDS",
-        help=f"for one exercise (without it: {LIMIT:.0f}; the networks of lesson 12 train for 20 to 40)",
-    )
-    parser.add_argument("--jobs", metavar="N", help="copies that run at the same time (without it: as many as fit; "
-                        "lesson 12 takes the time, so give it 1)")  # fmt: skip
+    parser.add_argument("--limit", metavar="SECONDS", help=f"for one exercise (without it: {LIMIT:.0f})")
+    jobs = "copies that run at the same time (without it: as many as fit). Lesson 12 measures times: give it 1"
+    parser.add_argument("--jobs", metavar="N", help=jobs)
     return parser.parse_args(arguments)
 
 

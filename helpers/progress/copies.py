@@ -7,8 +7,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from helpers.progress.tasks import Lesson
@@ -106,16 +107,17 @@ def _copy(path: Path, who: str, all_lessons: dict[str, Lesson], number: str = ""
     by_name = number or next((one.number for one in all_lessons.values() if one.stem in path.stem), "")
     changed = 0.0
     try:
-        changed = path.lstat().st_mtime
-        cells = _cells(path)
+        found = path.lstat()
+        changed = found.st_mtime
+        cells = _cells(path, found.st_mode, (found.st_mtime_ns, found.st_size))
     except Damaged as damage:
         return Copy(path, who, by_name, (), str(damage), changed)
     except OSError as error:
         return Copy(path, who, by_name, (), f"cannot be read: {error.strerror or error}", changed)
-    return Copy(path, who, number or _lesson_in(cells, all_lessons) or by_name, tuple(cells), "", changed)
+    return Copy(path, who, number or _lesson_in(cells, all_lessons) or by_name, cells, "", changed)
 
 
-def _lesson_in(cells: list[Cell], all_lessons: dict[str, Lesson]) -> str:
+def _lesson_in(cells: Sequence[Cell], all_lessons: dict[str, Lesson]) -> str:
     """The lesson whose checks most of these cells call; "" if none does. A file may have any name."""
     called = {name for cell in cells for name in re.findall(r"^check\.(\w+)\(", cell.source, re.MULTILINE)}
     counts = {number: len(called & {task.name for task in lesson.tasks}) for number, lesson in all_lessons.items()}
@@ -123,9 +125,9 @@ def _lesson_in(cells: list[Cell], all_lessons: dict[str, Lesson]) -> str:
     return best if best and counts[best] else ""
 
 
-def _cells(path: Path) -> list[Cell]:
-    """The code cells in this file. Raises `Damaged` for what is no notebook, and OSError."""
-    mode = path.lstat().st_mode
+@lru_cache(maxsize=64)
+def _cells(path: Path, mode: int, version: tuple[int, int]) -> tuple[Cell, ...]:
+    """The code cells in this file, read once for each version of it. Raises `Damaged` if it is none, and OSError."""
     if stat.S_ISLNK(mode):
         raise Damaged("a link to another file, which is not followed")
     for is_kind, name in _KINDS:
@@ -154,7 +156,7 @@ def _cells(path: Path) -> list[Cell]:
         raise Damaged("a notebook of an old format: open it in JupyterLab and save it again")
     if not isinstance(notebook.get("cells"), list) or not notebook["cells"]:
         raise Damaged("a notebook without cells")
-    return [cell for place, one in enumerate(notebook["cells"]) for cell in _cell(place, one)]
+    return tuple(cell for place, one in enumerate(notebook["cells"]) for cell in _cell(place, one))
 
 
 def _cell(place: int, cell: object) -> Iterator[Cell]:

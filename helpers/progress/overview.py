@@ -77,16 +77,29 @@ def overview(folder: str | Path | None = None, run: str = NOTHING) -> Overview:
     copy in a kernel of its own, which takes some seconds. An exercise passes if it does in any copy of its lesson.
     Raises `Problem` for a folder that is none, or another lesson.
     """
-    folder = folders.work_folder() if folder is None else folder_path("folder", folder)
-    known = {number: lesson for number, lesson in lessons().items() if lesson.tasks}
-    one_of("run", run, (NOTHING, *known))
-    copies = copies_of(folder, known)
+    folder, known, copies = _found(folder, run)
     rows = []
     for number, lesson in known.items():
         own = [copy for copy in copies if copy.lesson == number]
         row = _as_saved(lesson, own)
         rows.append(_as_run(row, results(Runs(folder), own, known)) if number == run else row)
     return Overview(tuple(rows))
+
+
+def is_slow(run: str, folder: str | Path | None = None) -> bool:
+    """Whether `overview` has to run something, which takes seconds, since an answer to this lesson is begun.
+
+    Raises `Problem` as `overview` does.
+    """
+    _, known, copies = _found(folder, run)
+    return any(one.begun for copy in copies if copy.lesson == run for one in answers(copy, known[run]))
+
+
+def _found(folder: str | Path | None, run: str) -> tuple[Path, dict[str, Lesson], list[Copy]]:
+    folder = folders.work_folder() if folder is None else folder_path("folder", folder)
+    known = {number: lesson for number, lesson in lessons().items() if lesson.tasks}
+    one_of("run", run, (NOTHING, *known))
+    return folder, known, copies_of(folder, known)
 
 
 def results(runs: Runs, copies: Sequence[Copy], known: dict[str, Lesson]) -> list[Result]:

@@ -28,7 +28,7 @@ from helpers.progress.answers import Answer, answers
 from helpers.progress.copies import Copy
 from helpers.progress.tasks import Lesson
 
-LIMIT = 120.0  #: seconds for one exercise; the networks of lesson 12 train for 20 to 40
+LIMIT = 120.0  #: seconds for one exercise: enough to train the networks of lesson 12
 STATES = ("passed", "not yet", "not begun", "hung", "ended Python", "stopped", "changed the check", "damaged",
           "not judged", "no lesson")  # fmt: skip
 _WORKER = Path(__file__).with_name("worker.py")

@@ -36,6 +36,7 @@ from helpers.figures import capstone as designs
 from helpers.figures import claims as claims_room
 from helpers.figures import layout as layouts
 from helpers.figures import noise as noises
+from helpers.figures import progress as standings
 from helpers.figures import shape_flow as flows
 from helpers.figures import split as splits
 from helpers.figures import step_memory as steps
@@ -44,6 +45,7 @@ from helpers.figures.bars import draw as draw_bars
 from helpers.layout import OPERATIONS, layout, walk
 from helpers.memory import CATEGORIES, GPUS, trace
 from helpers.noise import MOMENTS, gradient_noise, per_sample, samples_at
+from helpers.progress import SAVED, Mark, Overview, Row
 from helpers.shape_flow import shape_flow
 from helpers.split import PARTS, SHARDINGS, split
 from helpers.step_memory import StepMemory, step_memory
@@ -74,6 +76,12 @@ def many_rows() -> StepMemory:
     layers = [torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3))]
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU(), *layers, torch.nn.Flatten())
     return StepMemory(trace(model, (3, 32, 32), batch_size=2**20))
+
+
+def standing(there: bool, states: list[str]) -> Overview:
+    """Thirteen lessons with long titles, five exercises each, the second one run just now."""
+    marks = tuple(Mark(n + 1, f"exercise_{n}", state, "a message") for n, state in enumerate(states))
+    return Overview(tuple(Row(f"{n:02}", "Wide words " * 9, marks, there, there and n == 1) for n in range(13)))
 
 
 def strayed() -> claims.Table:
@@ -194,6 +202,8 @@ DRAWINGS = {
     "levers": lambda: fits.draw_levers({f"{n:x>22}": with_workspace().trace for n in range(12)}, "Twelve."),
     "two levers": lambda: fits.draw_levers(dict.fromkeys("ab", trace(models.mlp(), (1, 28, 28), 2)), "Two."),
     **{f"claims, page {n}": lambda n=n: claims_room.draw(claims.table(page=n)) for n in range(1, claims.PAGES + 1)},
+    "no copies": lambda: standings.draw(standing(False, ["not begun"] * 5)),
+    "all states": lambda: standings.draw(standing(True, [*SAVED, "hung"])),
     "no such claim": lambda: claims_room.draw(claims.table("01", "wrong as said")),
     "a claim that its figures do not bear": lambda: claims_room.draw(strayed()),
     "all verdicts": lambda: claims_room.draw_verdicts(claims.table()),

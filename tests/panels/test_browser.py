@@ -400,6 +400,7 @@ GALLERY = {
             "Sharding": ("ZeRO-1", "FSDP"),
         },
     ),
+    "progress": ("panels.ProgressPanel()", {"Run now": ("03", "00", "nothing")}),  # nothing is begun in these copies
     "noise": ("panels.GradientNoisePanel()", {"Batch size B": (64, 1437), "Moment": ("after 30 epochs",)}),
 }
 

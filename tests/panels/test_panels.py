@@ -540,7 +540,19 @@ def test_the_largest_batch_has_one_place():
 
 
 @pytest.mark.parametrize(
-    "name", ["batch", "layout", "shape_flow", "step_memory", "accumulate", "will_it_fit", "split", "noise", "capstone"]
+    "name",
+    [
+        "batch",
+        "layout",
+        "shape_flow",
+        "step_memory",
+        "accumulate",
+        "will_it_fit",
+        "split",
+        "noise",
+        "capstone",
+        "progress",
+    ],
 )
 def test_each_topic_has_one_name_on_all_floors(name):
     for floor in ("helpers", "helpers.figures", "helpers.panels"):
@@ -586,3 +598,23 @@ def test_claims_by_lesson_and_verdict():
     with pytest.raises(Problem, match="allowed is one of 'all', '01'"):
         panel.set(lesson="10")  # settles none
     assert not panel.wait(**panel.values)  # all of lesson 07 is known: no pause
+
+
+def test_the_progress_panel_shows_the_copies_of_its_folder(tmp_path):
+    notebook = tools.copy_of("03", tools.solved("03"))
+    for cell in notebook["cells"]:
+        if cell["id"] == "03-ex-brighten-check":
+            output = {"output_type": "execute_result", "data": {"text/plain": "[passed] well"}, "metadata": {}}
+            cell["outputs"] = [output]
+    tools.stored(tmp_path / "03_image_tensors.ipynb", notebook)
+    tools.stored(tmp_path / "00_start_here.ipynb", tools.copy_of("00"))
+    panel = panels.ProgressPanel(tmp_path)
+    assert panel.text.startswith("1 of 47 exercises pass, 4 more are begun.")
+    assert words(panel).count("no copy") == 11 and "2 ✓" in words(panel) and "1 of 5" in words(panel)
+    assert panel.wait(run="03") > panel.wait(run="00") == panel.wait(run="nothing") == 0
+    panel.set(run="00")
+    assert panel.text.endswith("lesson 00 was run just now: 0 of 4 pass.")
+    with pytest.raises(Problem, match="allowed is one of 'nothing', '00'"):
+        panel.set(run="13")
+    with pytest.raises(Problem, match="folder"):
+        panels.ProgressPanel(3)

@@ -6,9 +6,9 @@ import json
 import os
 
 import pytest
-from tools import problem
+from tools import copy_of, problem, solved, stored
 
-from helpers import course, folders, progress
+from helpers import folders, progress
 from helpers.authoring import lessons as authored
 from helpers.progress import report
 from helpers.progress.answers import answers, names
@@ -18,26 +18,6 @@ from helpers.progress.tasks import lessons
 
 LESSONS = lessons()
 FIRST = "00_start_here.ipynb"
-
-
-def copy_of(number, sources=None):
-    """A learner's copy of a lesson as JSON, with other sources in the cells of these ids."""
-    name = f"{LESSONS[number].stem}.ipynb"
-    notebook = json.loads(course.without_outputs(folders.lessons_folder() / name))
-    for cell in notebook["cells"]:
-        cell["source"] = (sources or {}).get(cell["id"], cell["source"])
-    return notebook
-
-
-def solved(number):
-    path = folders.lessons_folder() / f"{LESSONS[number].stem}.ipynb"
-    return {one.stub.id: one.solution for one in authored.exercises(path)}
-
-
-def stored(path, notebook):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(notebook if isinstance(notebook, str) else json.dumps(notebook), encoding="utf-8")
-    return path
 
 
 def answered(tmp_path, number, notebook):
@@ -56,7 +36,7 @@ def test_tasks_are_the_exercises_of_the_lessons():
         tasks = LESSONS[path.name[:2]].tasks
         found = authored.exercises(path)
         assert [(task.name, task.number, task.id) for task in tasks] == [(e.name, e.number, e.stub.id) for e in found]
-    assert progress.LESSONS == tuple(number for number, lesson in LESSONS.items() if lesson.tasks)
+    assert tuple(number for number, lesson in LESSONS.items() if lesson.tasks) == progress.LESSONS
 
 
 @pytest.mark.parametrize("number", progress.LESSONS)
@@ -212,8 +192,7 @@ def test_a_file_of_another_kind_is_said_to_be_none(tmp_path):
 
 
 def test_the_overview_is_as_saved_and_takes_the_best_copy(tmp_path):
-    solution, notebook = solved("00"), copy_of("00", solved("00"))
-    del solution
+    notebook = copy_of("00", solved("00"))
     for cell in notebook["cells"]:
         if cell["id"] == "00-ex-to-mib-check":
             said = "[not yet] you divided by 1,000,000."
