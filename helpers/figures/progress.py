@@ -36,7 +36,7 @@ def _row(row: Row, top: float) -> list[Shape]:
     for place, mark in enumerate(row.marks[:5]):
         sign, look = _LOOKS.get(mark.state, ("!", _LOOKS["not yet"][1]))
         shapes += cell(_LEFT + _CELL * place, top + 1, _CELL - 8, 24, f"{mark.number} {sign}".strip(), **look)
-    words = f"{row.passed} of {len(row.marks)}" if row.there else "no copy"
+    words = f"{'now: ' * row.is_run}{row.passed} of {len(row.marks)}" if row.there else "no copy"
     shapes.append(Text(732, top + 18, words, "end", bold=row.is_run, colour=ERROR if row.damage else colour))
     return shapes
 

@@ -119,7 +119,9 @@ def _line(result: Result, own: Sequence[Copy]) -> str:
     what = f"{result.number} {result.exercise}" if result.exercise else result.copy.path.name
     said = report.plain(f"{result.message}{where}" if not result.passed else where)
     head, columns = f"    {what:20} {result.state:10} ", shutil.get_terminal_size().columns
-    return textwrap.fill(said, max(columns, 60), initial_indent=head, subsequent_indent=" " * 36).rstrip() or head
+    return (
+        textwrap.fill(said, max(columns, 60), initial_indent=head, subsequent_indent=" " * 36).rstrip() or head.rstrip()
+    )
 
 
 def _teacher(chosen: argparse.Namespace, known: dict[str, Lesson], limit: float, jobs: int) -> int:

@@ -57,9 +57,10 @@ class Overview:
             return "There is no copy of a lesson in your work folder yet; the command course puts them there."
         marks = [mark for row in self.rows for mark in row.marks]
         states = [mark.state for mark in marks]
-        begun = len(marks) - states.count("not begun")
-        words = f"{states.count('passed')} of {len(marks)} exercises pass, {begun - states.count('passed')} more are "
-        words += "begun. The lessons are shown as you saved them last"
+        passed = states.count("passed")
+        more = len(marks) - states.count("not begun") - passed
+        words = f"{passed} of {len(marks)} exercises pass, {more} more {'is' if more == 1 else 'are'} begun. "
+        words += "The lessons are shown as you saved them last"
         row = next((row for row in self.rows if row.is_run), None)
         if row is None:
             return f"{words}."

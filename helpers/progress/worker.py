@@ -71,15 +71,15 @@ class Kernel:
                 reply = self.client.get_shell_msg(timeout=_LOOK)
                 if reply["parent_header"].get("msg_id") == asked:
                     return reply["content"]
-            self._watch(end, seconds)
+            self._watch()
+            if time.monotonic() > end:
+                raise Stopped("hung", f"not done after {seconds:.0f} s, so it was ended")
 
-    def _watch(self, end: float, seconds: float) -> None:
+    def _watch(self) -> None:
         code = self.process.poll()
         if code is not None:
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
             raise Stopped("ended Python", f"its code ended the kernel {how}")
-        if time.monotonic() > end:
-            raise Stopped("hung", f"not done after {seconds:.0f} s, so it was ended")
         family = psutil.Process().children(recursive=True)
         if len(family) > MOST_PROCESSES:
             raise Stopped("stopped", f"it started more than {MOST_PROCESSES} processes, so it was ended")
@@ -100,6 +100,8 @@ class Kernel:
         ask = f"__import__('helpers.check.in_kernel', fromlist=['x']).verdict({answer['name']!r}, "
         ask += f"lambda: ({answer['argument']}\n))"
         reply = self.run("pass", max(end - time.monotonic(), 1), ask)
+        self._watch()  # what this answer has left running is not for the next one
+        end_all(but=self.process.pid)
         try:
             found = json.loads(ast.literal_eval(reply["user_expressions"]["it"]["data"]["text/plain"]))
             passed, message, replaced = found["passed"], found["message"], found["replaced"]
@@ -107,13 +109,15 @@ class Kernel:
             return "changed the check", "the check gave no verdict after this copy's code had run"
         if replaced:
             return "changed the check", f"{replaced}, so what the check said does not count"
-        return ("passed", message) if passed is True else ("not yet", failed or message)
+        if failed and "is not defined" in message:  # since the cell that gives the name did not come so far
+            message = failed
+        return ("passed" if passed is True else "not yet"), message
 
 
-def end_all() -> None:
-    """Kill every process that was started from here, and those that they started."""
+def end_all(but: int | None = None) -> None:
+    """Kill every process that was started from here, and those that they started, but for one."""
     for _ in range(50):
-        family = psutil.Process().children(recursive=True)
+        family = [process for process in psutil.Process().children(recursive=True) if process.pid != but]
         for process in family:
             with suppress(psutil.Error):
                 process.kill()

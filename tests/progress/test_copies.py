@@ -214,6 +214,17 @@ def test_the_overview_is_as_saved_and_takes_the_best_copy(tmp_path):
     assert [copy.path.name for copy in copies_of(tmp_path, LESSONS)][1] == FIRST  # the newest stands first
 
 
+def test_the_overview_shows_a_run_in_place_of_what_was_saved(tmp_path, monkeypatch):
+    path = stored(tmp_path / FIRST, copy_of("00", solved("00")))
+    copy = Copy(path, "", "00")
+    run = [Result(copy, "photo_bytes", "passed", "good", 1), Result(copy, "to_mib", "hung", "not done after 120 s", 2)]
+    monkeypatch.setattr("helpers.progress.overview.results", lambda *_: run)
+    found = progress.overview(tmp_path, "00")
+    assert [mark.state for mark in found.rows[0].marks] == ["passed", "hung", "not begun", "not begun"]
+    assert [row.is_run for row in found.rows] == [True] + [False] * 12
+    assert "lesson 00 was run just now: 1 of 4 pass. Exercise 2, to_mib: not done after" in found.sentence
+
+
 def test_what_is_not_begun_starts_no_process(tmp_path, monkeypatch):
     monkeypatch.setattr("subprocess.Popen", None)
     stored(tmp_path / FIRST, copy_of("00"))
