@@ -12,7 +12,7 @@ _LOOKS = {
     "passed": ("✓", {"fill": "#cfe8cf", "edge": "#1d6b2f"}),
     "not yet": ("✗", {"fill": "#fbdde3", "edge": ERROR}),
     "answered": ("…", {"fill": "#f1f4d4", "edge": "#6b6b1d"}),
-    "not begun": ("", {"fill": "#fff", "edge": GREY, "dashed": True}),
+    "not begun": ("", {"fill": "#fff", "edge": GREY}),
 }
 _LEGEND = {"passed": "passes", "not yet": "not yet", "answered": "begun, not checked", "not begun": "not begun"}
 
@@ -33,7 +33,7 @@ def _row(row: Row, top: float) -> list[Shape]:
     title = f"{row.lesson}  {row.title}"
     shapes: list[Shape] = [box(2, top - 2, 736, _ROW, fill="#eef6fb", edge="#0072B2")] if row.is_run else []
     shapes.append(Text(8, top + 18, title if len(title) <= 36 else f"{title[:35]}…", bold=row.is_run, colour=colour))
-    for place, mark in enumerate(row.marks[:5]):
+    for place, mark in enumerate(row.marks[:5] if row.there else ()):
         sign, look = _LOOKS.get(mark.state, ("!", _LOOKS["not yet"][1]))
         shapes += cell(_LEFT + _CELL * place, top + 1, _CELL - 8, 24, f"{mark.number} {sign}".strip(), **look)
     words = f"{'now: ' * row.is_run}{row.passed} of {len(row.marks)}" if row.there else "no copy"

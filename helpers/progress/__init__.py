@@ -2,8 +2,8 @@
 
 `overview()` reads a learner's copies at once, and runs those of one lesson if it is asked to. In the order of the work:
 `tasks` (the exercises as shipped), `copies` (files, which may be damaged), `answers` (what in a copy answers an
-exercise), `run` (a kernel for each copy, from outside), `worker` (from inside), `report` (tables), `command`
-(`course progress`).
+exercise), `run` (a kernel for each copy, from outside), `worker` (from inside), `standing` (a learner's record),
+`report` (tables), `command` (`course progress`).
 """
 
-from helpers.progress.overview import LESSONS, NOTHING, SAVED, Mark, Overview, Row, is_slow, overview
+from helpers.progress.standing import LESSONS, NOTHING, SAVED, Mark, Overview, Row, is_slow, overview

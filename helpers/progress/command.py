@@ -13,8 +13,8 @@ from helpers import folders
 from helpers.problems import Problem, shown
 from helpers.progress import report
 from helpers.progress.copies import Copy, collected, copies_of
-from helpers.progress.overview import results
 from helpers.progress.run import LIMIT, Result, Runs
+from helpers.progress.standing import results
 from helpers.progress.tasks import Lesson, lessons
 
 _MEMORY = 1.5 * 2**30  # bytes for one copy, as long as it does nothing strange

@@ -203,6 +203,7 @@ DRAWINGS = {
     "two levers": lambda: fits.draw_levers(dict.fromkeys("ab", trace(models.mlp(), (1, 28, 28), 2)), "Two."),
     **{f"claims, page {n}": lambda n=n: claims_room.draw(claims.table(page=n)) for n in range(1, claims.PAGES + 1)},
     "no copies": lambda: standings.draw(standing(False, ["not begun"] * 5)),
+    "fresh copies": lambda: standings.draw(standing(True, ["not begun"] * 5)),
     "all states": lambda: standings.draw(standing(True, [*SAVED, "hung"])),
     "no such claim": lambda: claims_room.draw(claims.table("01", "wrong as said")),
     "a claim that its figures do not bear": lambda: claims_room.draw(strayed()),

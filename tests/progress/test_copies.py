@@ -218,7 +218,7 @@ def test_the_overview_shows_a_run_in_place_of_what_was_saved(tmp_path, monkeypat
     path = stored(tmp_path / FIRST, copy_of("00", solved("00")))
     copy = Copy(path, "", "00")
     run = [Result(copy, "photo_bytes", "passed", "good", 1), Result(copy, "to_mib", "hung", "not done after 120 s", 2)]
-    monkeypatch.setattr("helpers.progress.overview.results", lambda *_: run)
+    monkeypatch.setattr("helpers.progress.standing.results", lambda *_: run)
     found = progress.overview(tmp_path, "00")
     assert [mark.state for mark in found.rows[0].marks] == ["passed", "hung", "not begun", "not begun"]
     assert [row.is_run for row in found.rows] == [True] + [False] * 12
