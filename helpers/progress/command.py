@@ -99,7 +99,9 @@ def _learner(known: dict[str, Lesson], only: str | None, limit: float) -> int:
         own = [copy for copy in copies if copy.lesson == number]
         if not own:
             continue
+        _say(f"\rlesson {number} …")
         found = results(runs, own, known)
+        _say("\r" + " " * 30 + "\r")
         good = sum(result.passed for result in found)
         passed, count = passed + good, count + len(lesson.tasks)
         if all(result.state == "not begun" for result in found):

@@ -18,7 +18,7 @@ MOST_BYTES = 50_000_000  # of a copy: with every output in it, the largest lesso
 MOST_CODE = 100_000  # characters of code in one cell
 _MOODLE = re.compile(r"^(.+?)_(\d+)_assignsubmission_(?:file|onlinetext)_?")
 _KINDS = (
-    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISDIR, "a folder, or one that cannot be opened"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
@@ -71,11 +71,13 @@ def collected(folder: Path, all_lessons: dict[str, Lesson]) -> Iterator[Copy]:
 
 
 def _notebooks(top: Path) -> Iterator[Path]:
-    for place, inner, files in os.walk(top):  # it does not follow links
+    closed: list[OSError] = []
+    for place, inner, files in os.walk(top, onerror=closed.append):  # it does not follow links
         inner[:] = [name for name in inner if not name.startswith((".", "__MACOSX"))]
         for name in [*files, *inner]:
             if name.lower().endswith(".ipynb") and not name.startswith("."):
                 yield Path(place) / name
+    yield from (Path(error.filename) for error in closed)
 
 
 def _top(folder: Path) -> Path:

@@ -187,17 +187,17 @@ class Runs:
         try:
             said = process.stdout.read(_MOST_SAID)
             process.stdout.close()
-            code = process.wait()
         finally:
             late.cancel()
-            self._running.discard(process)
             with suppress(OSError):
-                process.stdin.close()
-            if process.poll() is None:
-                process.kill()
-        if code < 0:  # somebody killed the supervisor itself
-            supervisor.sweep(mark)
-        return said.decode("utf-8", "replace").splitlines(), code
+                process.stdin.close()  # where somebody interrupts us, its supervisor now ends everything
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+            if process.wait() < 0:  # somebody killed the supervisor itself, or we did
+                supervisor.sweep(mark)
+            self._running.discard(process)
+        return said.decode("utf-8", "replace").splitlines(), process.returncode
 
 
 def _protected(copies: Path, own: Path) -> list[str]:
