@@ -19,9 +19,9 @@ from helpers.progress.tasks import Lesson, lessons
 
 _MEMORY = 1.5 * 2**30  # bytes for one copy, as long as it does nothing strange
 _SAFETY = """
-Without FOLDER it tells you which exercises pass in your own copies, in work/. Only what you have begun is run, in a
-kernel of its own; your copies are read and never changed. Of several copies of a lesson, the best answer counts. What
-JupyterLab has not saved yet is not seen.
+Without FOLDER it tells you which exercises pass in your own copies, in work/. Only what you have begun is run, with the
+cells whose names it uses, in a kernel of its own; your copies are read and never changed. Of several copies of a lesson
+the best answer counts. What JupyterLab has not saved yet is not seen.
 
 With FOLDER it tells a teacher the same of every copy below it. Whose a copy is, is the first folder in its path
 (FOLDER/anna/01_batch_dimension.ipynb, nbgrader's submitted/anna/..., Moodle's folders), or what stands before the
