@@ -92,8 +92,9 @@ class Kernel:
 
     def judge(self, answer: dict, seconds: float) -> tuple[str, str]:
         """State and message of an answer. Raises `Stopped`."""
+        self.run(f"get_ipython().reset(new_session=False)\n{self._imports}", START)  # ours: on no learner's clock
         end, failed = time.monotonic() + seconds, ""
-        for code in ("get_ipython().reset(new_session=False)", self._imports, *answer["sources"]):
+        for code in answer["sources"]:
             reply = self.run(code, max(end - time.monotonic(), 1))
             if reply["status"] != "ok":
                 failed = f"a cell stopped with {reply.get('ename')}: {reply.get('evalue')}"
