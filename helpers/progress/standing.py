@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 
 from helpers import folders
 from helpers.problems import folder_path, one_of
@@ -68,7 +69,9 @@ class Overview:
         if row.damage:
             return f"{said} Your newest copy cannot be read: {row.damage}."
         first = next((mark for mark in row.marks if mark.state not in ("passed", "not begun")), None)
-        return f"{said} Exercise {first.number}, {first.name}: {first.message}" if first else said
+        if first is None:
+            return said
+        return f"{said} Exercise {first.number}, {first.name}: {shorten(first.message, 180, placeholder=' …')}"
 
 
 def overview(folder: str | Path | None = None, run: str = NOTHING) -> Overview:
