@@ -34,7 +34,7 @@ def hostile(victim):
     """Answers to lesson 00, each of which does harm in its own way."""
     return {
         BYTES: "import os, shutil, socket\nprint('[passed] ' * 10**7)\nfound = []\n"
-        f"for path in ({str(victim)!r}, {str(folders.ROOT / 'CITATION.none')!r}):\n"
+        f"for path in ({str(victim)!r}, {str(victim.parent.parent / 'outside.txt')!r}):\n"
         "    try:\n        open(path, 'a').write('x')\n        found.append(path)\n    except OSError:\n        pass\n"
         "try:\n    socket.create_connection(('127.0.0.1', 9), 1)\nexcept ConnectionRefusedError:\n"
         "    found.append('loopback')\nexcept OSError:\n    pass\n"
