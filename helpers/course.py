@@ -40,6 +40,7 @@ MOVED = {
 #: `course NAME …` hands what follows to ``main(arguments) -> exit code`` of one of these, which is loaded only then.
 COMMANDS = {  # name: (module, what it does)
     "progress": ("helpers.progress.command", "which exercises pass, in your copies or in a folder of collected ones"),
+    "assign": ("classroom.assign", "nbgrader assignments from the lessons: build, release, grade"),
 }
 
 
