@@ -8,6 +8,8 @@ right functions are. `look` calls the check itself on the answer, for its words,
 
 import contextlib
 import copy
+import gc
+import importlib
 import io
 import json
 import linecache
@@ -22,6 +24,11 @@ import tempfile
 import time
 
 MOST = 64 * 2**20  # bytes that a fork may write
+#: Imported once, for all answers.
+_FOR_ANSWERS = (
+    "cloudpickle", "numpy", "torch", "torchvision.transforms.v2", "classroom.parcel", "classroom.walls",
+    "helpers.capstone", "helpers.data", "helpers.memory", "helpers.models", "helpers.training",
+)  # fmt: skip
 _SIZE = struct.Struct("<cQ")
 #: What a fork says, one letter each: an answer that is no function, a result, a wall that was touched, an error of the
 #: answer's cell, the words of the check, the end.
@@ -185,18 +192,10 @@ def main(look: bool) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what an answer prints is no message of ours
         os.dup2(nowhere, stream)
-    import numpy
-    import torch
-    from torch import nn
-    from torch.nn import functional
-    from torchvision.transforms import v2
-
-    from classroom import parcel
-    from helpers import capstone, data, figures, memory, models, panels, training
-
-    torch.set_num_threads(1)
-    if look:
-        from helpers import check
+    for name in (*_FOR_ANSWERS, *(["helpers.check"] if look else [])):
+        importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+    gc.freeze()  # a collection would copy all that a fork shares with us
     while frame := read_frame(tasks):
         (seconds,) = struct.unpack("<d", frame[1][:8])
         became, said = _fork(frame[1][8:], seconds, look, [tasks, answers])

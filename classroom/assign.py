@@ -1,16 +1,18 @@
 """`course assign`: nbgrader assignments built from the lessons, and graded.
 
-    course assign 01 03 --into FOLDER     builds and releases them
-    course assign --grade FOLDER          grades what lies in FOLDER/submitted
+course assign 01 03 --into FOLDER     builds and releases them
+course assign --grade FOLDER          grades what lies in FOLDER/submitted
 """
 
 import argparse
 import copy
 import importlib.util
 import json
+import os
 import re
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -90,11 +92,13 @@ def assignment(path: Path, points: float, hints: bool) -> NotebookNode:
         count=len(found),
         points=f"{points:g} point{'s' * (points != 1)}",
         seconds=SECONDS,
-        hints="Hints are folded below it; solutions are not in this copy." if hints else
-        "Hints and solutions are not in this copy.",
+        hints="Hints are folded below it; solutions are not in this copy."
+        if hints
+        else "Hints and solutions are not in this copy.",
     )
     number = path.stem[:2]
-    cells.insert(1, nbformat.v4.new_markdown_cell(note, id=f"{number}-assignment"))
+    about = [cell.id for cell in notebook.cells].index(f"{number}-about")
+    cells.insert(about + 1, nbformat.v4.new_markdown_cell(note, id=f"{number}-assignment"))
     notebook.cells = [cell for cell in cells if cell is not None]
     for cell in lessons.code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
@@ -112,7 +116,9 @@ def build(names: list[str], folder: Path, points: float, hints: bool) -> list[st
     made = {path.stem: assignment(path, points, hints) for path in paths}
     for name in made:
         if (there := folder / "source" / name).exists():
-            raise Problem(f"{there} is there already; move it away to build this assignment anew, or name another folder.")
+            raise Problem(
+                f"{there} is there already; move it away to build this assignment anew, or name another folder."
+            )
     config = folder / "nbgrader_config.py"
     if config.exists() and "grading.configure(c)" not in config.read_text(encoding="utf-8"):
         raise Problem(f"{config} is not ours; name another folder with --into, or add these lines to it:\n{CONFIG}")
@@ -167,21 +173,27 @@ def grade(folder: Path, names: list[str]) -> int:
 
     The official solutions come first. Raises `Problem` if they do not get full points, before anything is graded.
     """
+    from sqlalchemy.exc import SAWarning
+
     from classroom import grading
 
     api = gradebook_api(folder)
     built = sorted(path.parent.name for path in (folder / "source").glob("*/*.ipynb"))
     chosen = [name for name in built if not names or any(name.startswith(one) for one in names)]
     if not chosen:
-        raise Problem(f"{folder / 'source'} has no assignment {' '.join(names)}; there are: {', '.join(built) or 'none'}.")
+        raise Problem(
+            f"{folder / 'source'} has no assignment {' '.join(names)}; there are: {', '.join(built) or 'none'}."
+        )
     seconds = api.config.JudgeAnswers.get("seconds", grading.SECONDS)
     for name in chosen:
         source = nbformat.read(folder / "source" / name / f"{name}.ipynb", as_version=4)
-        points = grading.refuse_unless_official_pass(source, grading.shared_judge(float(seconds)))
+        points = grading.official_points(source, grading.shared_judge(float(seconds)))
         print(f"{name}: the official solutions get all {points:g} points.")
     bad = 0
     for name in chosen:
-        bad += _grade_one(api, folder, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader 0.9.6 asks for what it has not stored yet
+            bad += _grade_one(api, folder, name)
     table = folder / f"grades-{time.strftime('%Y-%m-%d-%H%M%S')}.csv"
     _export(api, table)
     print(f"Feedback is in {folder / 'feedback'}, the grades are in {table}.")
@@ -256,7 +268,7 @@ def main(arguments: list[str]) -> int:
     if chosen.grade is not None:
         if chosen.into is not None:
             raise Problem("--into builds and --grade grades; give one of them.")
-        if not hasattr(__import__("os"), "fork"):
+        if not hasattr(os, "fork"):
             raise Problem("Grading needs Linux or macOS: each answer runs in a process of its own, made by fork.")
         return grade(folder_path("--grade", chosen.grade), chosen.names)
     if chosen.into is None or not chosen.names:

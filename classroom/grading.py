@@ -80,7 +80,9 @@ def only_answers(submission: NotebookNode, source: NotebookNode) -> NotebookNode
     for cell in submission.cells:
         name = grade_id(cell) or by_place.get(cell.get("id"), "")
         kind = cell.get("cell_type")
-        found.append((name if name in known else "", kind if kind in ("code", "markdown") else "raw", _text(cell.source)))
+        found.append(
+            (name if name in known else "", kind if kind in ("code", "markdown") else "raw", _text(cell.source))
+        )
     last = {name: place for place, (name, _, _) in enumerate(found)}
     cells, placed = [], set()
 
@@ -165,8 +167,17 @@ def with_solutions(source: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def refuse_unless_official_pass(source: NotebookNode, judge: Judge) -> float:
-    """Grade the lesson's own solutions; return their points. Raises `Problem` unless they are all that there are."""
+_FULL: dict[str, float] = {}  # the points of official solutions, by what the assignment holds; full ones only
+
+
+def official_points(source: NotebookNode, judge: Judge) -> float:
+    """Grade the lesson's own solutions; return their points. Raises `Problem` unless they are all that there are.
+
+    What had full points in this process is not graded again.
+    """
+    content = hashlib.sha256(nbformat.writes(source).encode()).hexdigest()
+    if content in _FULL:
+        return _FULL[content]
     notebook = with_solutions(source)
     write_verdicts(notebook, judge_notebook(notebook, judge))
     points = most = 0.0
@@ -182,7 +193,7 @@ def refuse_unless_official_pass(source: NotebookNode, judge: Judge) -> float:
             f"The official solutions of {source.metadata[LESSON]} get {points:g} of {most:g} points ({what}), so nothing "
             "is graded. Run `course --check`; if it is content, tell us about it."
         )
-    return points
+    return _FULL.setdefault(content, points)
 
 
 def write_verdicts(notebook: NotebookNode, verdicts: dict[str, Verdict]) -> None:
@@ -224,9 +235,6 @@ class TakeAnswers(_OfTheCourse):
         return only_answers(nb, self.source(resources)), resources
 
 
-_PASSED: set[str] = set()  # assignments, by their content, whose official solutions had full points in this process
-
-
 class JudgeAnswers(_OfTheCourse):
     """Judges each answer apart, and writes the verdicts where nbgrader looks for points. Runs no cell."""
 
@@ -235,9 +243,6 @@ class JudgeAnswers(_OfTheCourse):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """The notebook with verdicts. Raises `Problem` if the official solutions do not get full points."""
         judge, source = shared_judge(self.seconds), self.source(resources)
-        content = hashlib.sha256(nbformat.writes(source).encode()).hexdigest()
-        if content not in _PASSED:
-            refuse_unless_official_pass(source, judge)
-            _PASSED.add(content)
+        official_points(source, judge)
         write_verdicts(nb, judge_notebook(nb, judge))
         return nb, resources

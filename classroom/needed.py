@@ -102,5 +102,7 @@ def _answer_text(answer: str) -> str:
         kept = _without_check(node)
         if kept is not node:
             first = node.lineno - 1
-            lines[first : node.end_lineno] = [ast.unparse(kept) if kept else "pass"] + [""] * (node.end_lineno - first - 1)
+            lines[first : node.end_lineno] = [ast.unparse(kept) if kept else "pass"] + [""] * (
+                node.end_lineno - first - 1
+            )
     return "\n".join(lines) + "\n"
