@@ -156,7 +156,7 @@ def _in_fork(task: bytes, write_end: int, folder: str, seconds: float, look: boo
 
 def _fork(task: bytes, seconds: float, look: bool, ours: list) -> tuple[bytes, bytes]:
     """Run a task in a fork; return what became of it, and all that it wrote. ours: streams that it must not have."""
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="answer-"))
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="answer-", dir=os.getcwd()))
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:

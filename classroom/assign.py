@@ -35,13 +35,16 @@ verdict = {call}
 display(verdict)
 assert verdict.passed, "not yet: the check says above what is missing"
 """
-_NOTE = """\
-> **This copy of the lesson is an assignment**: {count} exercises, {points} each.
->
-> - Graded is what stands in the cell of an exercise, together with what it uses of the cells above it: imports, functions, values. Nothing else of the notebook is run.
-> - An answer may take {seconds:g} seconds. It runs in an empty folder; it may not start programs, use the network, or read other files.
-> - The check below each exercise tells you, as often as you like, what is still missing. {hints}
-> - Save the notebook under its own name before you hand it in."""
+_NOTE = (
+    "> **This copy of the lesson is an assignment**: {count} exercises, {points} each.\n"
+    ">\n"
+    "> - Graded is what stands in the cell of an exercise, together with what it uses of the cells above it: imports, "
+    "functions, values. Nothing else of the notebook is run.\n"
+    "> - An answer may take {seconds:g} seconds. It runs in an empty folder; it may not start programs, use the "
+    "network, or read other files.\n"
+    "> - The check below each exercise tells you, as often as you like, what is still missing. {hints}\n"
+    "> - Save the notebook under its own name before you hand it in."
+)
 
 
 # Building ------------------------------------------------------------------------------------------------------------
@@ -107,7 +110,7 @@ def assignment(path: Path, points: float, hints: bool) -> NotebookNode:
 
 
 def build(names: list[str], folder: Path, points: float, hints: bool) -> list[str]:
-    """Build and release assignments; return their names. Raises `Problem`, and then nothing was begun, or says what was.
+    """Build and release assignments; return their names. Raises `Problem` for what cannot be built.
 
     names: of lessons. folder: nbgrader's course folder, made if it is not there. What is there is never overwritten.
     """

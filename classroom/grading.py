@@ -3,7 +3,8 @@
 nbgrader runs a whole submission in one kernel and reads points from what its cells print. Here only the answers are
 taken out of a submission, everything else comes from the teacher's copy; each answer is judged apart
 (`classroom.judge`), and the verdict is written into the check's cell, from which nbgrader takes the points. Before the
-first submission of an assignment, the lesson's own solutions are graded in the same way: without full points nothing is.
+first submission of an assignment, the lesson's own solutions are graded in the same way: without full points, nothing
+else is.
 """
 
 import ast
@@ -70,7 +71,7 @@ def _text(value: object) -> str:
 
 
 def only_answers(submission: NotebookNode, source: NotebookNode) -> NotebookNode:
-    """The teacher's copy of a notebook with the answers, and the ungraded cells, of a submission; no output, no metadata.
+    """The teacher's copy of a notebook with a submission's answers and ungraded cells, without outputs and metadata.
 
     An answer that is there twice counts as it stands last; one that is missing is the stub.
     """
@@ -79,10 +80,8 @@ def only_answers(submission: NotebookNode, source: NotebookNode) -> NotebookNode
     found: list[tuple[str, str, str]] = []  # nbgrader's name or "", kind of cell, text
     for cell in submission.cells:
         name = grade_id(cell) or by_place.get(cell.get("id"), "")
-        kind = cell.get("cell_type")
-        found.append(
-            (name if name in known else "", kind if kind in ("code", "markdown") else "raw", _text(cell.source))
-        )
+        kind = cell.cell_type if cell.cell_type in ("code", "markdown") else "raw"
+        found.append((name if name in known else "", kind, _text(cell.source)))
     last = {name: place for place, (name, _, _) in enumerate(found)}
     cells, placed = [], set()
 
@@ -190,8 +189,8 @@ def official_points(source: NotebookNode, judge: Judge) -> float:
     if failed or not most:
         what = "; ".join(failed) or "there is nothing to grade"
         raise Problem(
-            f"The official solutions of {source.metadata[LESSON]} get {points:g} of {most:g} points ({what}), so nothing "
-            "is graded. Run `course --check`; if it is content, tell us about it."
+            f"The official solutions of {source.metadata[LESSON]} get {points:g} of {most:g} points ({what}), so "
+            "nothing is graded. Run `course --check`; if it is content, tell us about it."
         )
     return _FULL.setdefault(content, points)
 

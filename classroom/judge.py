@@ -97,6 +97,7 @@ class Judge:
 
     def __init__(self, seconds: float = 60):
         self.seconds = seconds
+        torch.set_num_threads(1)  # small models: more threads only wait for each other
         self._results, self._look = _Runner("results"), _Runner("look")
 
     def __enter__(self) -> "Judge":
@@ -180,7 +181,7 @@ class Judge:
 
 
 def _sendable(cases: object) -> bytes:
-    """The cases as bytes for an answer's process: storages stay shared, functions and classes of the checks go along."""
+    """The cases as bytes for an answer's process: storages stay shared, functions of the checks go along."""
     stream = io.BytesIO()
     torch.save(list(cases), stream, pickle_module=cloudpickle)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Which code of a notebook an answer needs: its own cell, and what that names of the cells above it, and nothing else."""
+"""Which code of a notebook an answer needs: its own cell, and what that names of the cells above it."""
 
 import ast
 import builtins

@@ -67,7 +67,7 @@ def build(folder: str, look: bool, touched: Callable[[str], None]) -> None:
     folder: the only one that may be written to. look: the checks may be read too. touched: called with what was tried,
     in words; it must end the process.
     """
-    readable = _readable()
+    readable = [*_readable(), os.path.dirname(folder)]  # imports look there
     _landlock(readable, folder, look)
     own = str(os.getpid())
 

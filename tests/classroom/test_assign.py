@@ -1,4 +1,4 @@
-"""Assignments: built from the lessons, released, graded and exported by the real nbgrader; and what an answer may not do."""
+"""Assignments, built from the lessons, graded by the real nbgrader; and what an answer may not do."""
 
 import ast
 import csv
@@ -137,7 +137,11 @@ def hostile(name, folder):
     book = str(folder / "gradebook.db")
     harm = {
         "photo_bytes": "import sys\nprint('100')\nsys.exit(0)",
-        "to_mib": "from helpers.check.lesson_00 import to_mib as found\n\ndef to_mib(n_bytes):\n    return found.right(n_bytes)",
+        "to_mib": """
+            from helpers.check.lesson_00 import to_mib as found
+            def to_mib(n_bytes):
+                return found.right(n_bytes)
+            """,
         "bytes_of": "while True:\n    pass",
         "odd_entry": "import os\nos._exit(0)",
         "to_batch": """
@@ -336,7 +340,7 @@ HARM = {
         "read the checks",
     ),
     "the right function by name": (
-        "import importlib\ndef to_batch(image):\n    return importlib.import_module('helpers.check').to_batch.right(image)",
+        "import importlib\ndef to_batch(x):\n    return importlib.import_module('helpers.check').to_batch.right(x)",
         "read the checks",
     ),
     "the text of the checks": (
@@ -344,7 +348,8 @@ HARM = {
         "read the checks",
     ),
     "the lessons by the course's own code": (
-        "from helpers.authoring import lessons\nfold = lessons.exercises(lessons.LESSONS[1])[0].solution\nexec(fold)",
+        "from helpers import course, folders\n"
+        "course.without_outputs(folders.lessons_folder() / '01_batch_dimension.ipynb')",
         "a lesson, where the solutions are",
     ),
     "the folder of the lesson": (
@@ -363,7 +368,8 @@ HARM = {
     ),
     "a forged verdict": (FORGED + "def to_batch(image):\n    return image", "the image came back as it was"),
     "frames of the judge": (
-        "import os, struct\nfor handle in range(3, 30):\n    try:\n        os.write(handle, struct.pack('<cQ', b'.', 0))\n"
+        "import os, struct\nfor handle in range(3, 30):\n    try:\n"
+        "        os.write(handle, struct.pack('<cQ', b'.', 0))\n"
         "    except OSError:\n        pass\ndef to_batch(image):\n    return image",
         "",
     ),
