@@ -30,9 +30,9 @@ _FOR_ANSWERS = (
     "helpers.capstone", "helpers.data", "helpers.memory", "helpers.models", "helpers.training",
 )  # fmt: skip
 _SIZE = struct.Struct("<cQ")
-#: What a fork says, one letter each: an answer that is no function, a result, a wall that was touched, an error of the
-#: answer's cell, the words of the check, the end.
-VALUE, RESULT, WALL, ERROR, WORDS, END = b"V", b"R", b"X", b"E", b"W", b"."
+#: What a fork says, one letter each: an answer that is no function; a result, and what it left of the models that it
+#: was given; a wall that was touched; an error of the answer's; the words of the check; the end.
+VALUE, RESULT, MODELS, WALL, ERROR, WORDS, END = b"V", b"R", b"M", b"X", b"E", b"W", b"."
 #: What became of a fork.
 ENDED, LATE, TOO_MUCH = b"e", b"l", b"m"
 
@@ -107,7 +107,9 @@ def _results(task: dict, answer: object, say) -> None:
         except BaseException as error:  # SystemExit too
             say(ERROR, _in_short(error))
             return
-        say(RESULT, parcel.packed((got, _changed(given) if task["trains"] else [])))
+        say(RESULT, parcel.packed(got))
+        if task["trains"]:
+            say(MODELS, parcel.packed(_changed(given)))
 
 
 def _look(task: dict, answer: object, say) -> None:

@@ -26,7 +26,6 @@ from classroom import apart, parcel
 from classroom.needed import needed_code
 from helpers import check
 from helpers.check import core
-from helpers.check.guard import Foreign
 from helpers.check.verdict import Verdict
 
 cloudpickle.register_pickle_by_value(check)  # an answer's process has no helpers.check to take classes from
@@ -165,17 +164,18 @@ class Judge:
     def _compared(self, judge: core.Check, frames: list[tuple[bytes, bytes]]) -> Verdict:
         """What the check says to the results alone."""
         values = [parcel.unpacked(data) for kind, data in frames if kind in (apart.VALUE, apart.RESULT)]
-        errors = [data.decode("utf-8", "replace")[:300] for kind, data in frames if kind == apart.ERROR]
+        errors = [data.decode("utf-8", "replace")[:300].rstrip(".") for kind, data in frames if kind == apart.ERROR]
         if not isinstance(judge, core.Exercise) or any(kind == apart.VALUE for kind, _ in frames):
             if errors or len(values) != 1:
                 return Verdict(False, f"the cell stopped with {errors[0]}." if errors else "there is no answer.")
             return judge(_known(values[0]))
         if errors:
             return Verdict(False, f"{judge.name} stopped with {errors[0]}.")
-        if len(values) != len(judge.cases) or not all(isinstance(one, tuple) and len(one) == 2 for one in values):
+        if len(values) != len(judge.cases):
             return Verdict(False, "not every case has a result.")
-        mark = _replayed(judge, [_known(value) for value, _ in values])
-        if mark.passed and judge.trains and not _trained(judge, [models for _, models in values]):
+        mark = _replayed(judge, _known(values))
+        models = [parcel.unpacked(data) for kind, data in frames if kind == apart.MODELS]
+        if mark.passed and judge.trains and not _trained(judge, models):
             return Verdict(False, "the numbers are right, but the model was not left as the task asks.")
         return mark
 
@@ -188,9 +188,10 @@ def _sendable(cases: object) -> bytes:
 
 
 def _known(thing: object) -> object:
+    """The thing for a check; what could not come along is an object of a class with its name, which checks name."""
     if isinstance(thing, list | tuple):
         return type(thing)(map(_known, thing))
-    return Foreign(thing.name, thing) if isinstance(thing, parcel.Other) else thing
+    return type(thing.name, (), {})() if isinstance(thing, parcel.Other) else thing
 
 
 def _words(data: bytes) -> tuple[bool, str]:
@@ -215,6 +216,8 @@ def _replayed(judge: core.Exercise, results: list[object]) -> Verdict:
 
 def _trained(judge: core.Exercise, models: list[object]) -> bool:
     """Whether the parameters of the models that were given are what the right function leaves, for every case."""
+    if len(models) != len(judge.cases):
+        return False
     for case, mine in zip(judge.cases, models, strict=True):
         given = copy.deepcopy(case)
         judge.right(*given)

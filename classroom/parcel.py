@@ -52,12 +52,20 @@ def _as_data(thing: object, depth: int = 0) -> object:
     if issubclass(of, Tensor) and thing.layout == torch.strided and thing.is_cpu and thing.dtype in _KINDS:
         return thing.detach().as_subclass(Tensor).clone(memory_format=torch.contiguous_format)
     if issubclass(of, nn.Module):
-        return {"network": thing}
+        return _network(thing)
     if of is capstone.Design:
         given = {field.name: getattr(thing, field.name) for field in fields(thing)}
         made = given.pop("network")
-        return {"design": given, "network": made if made is None or isinstance(made, nn.Module) else made()}
+        made = made if made is None or isinstance(made, nn.Module) else made()
+        held = {"network": None} if made is None else _network(made)
+        return {"design": given, **held} if "network" in held else held
     return {"other": of.__name__[:80]}
+
+
+def _network(network: nn.Module) -> dict:
+    if all(type(module) in _LAYERS for module in network.modules()):
+        return {"network": network}
+    return {"other": "network with a class of its own, which only a person can grade"}
 
 
 def packed(thing: object) -> bytes:

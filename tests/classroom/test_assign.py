@@ -2,18 +2,24 @@
 
 import ast
 import csv
+import getpass
+import os
 import re
 import shutil
 import textwrap
 
 import nbformat
 import pytest
+import torch
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: uv sync --group classroom")
 
-from nbgrader.apps import NbGraderAPI
+from nbgrader.auth import Authenticator
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.exchange.default import ExchangeFetchAssignment, ExchangeFetchFeedback, ExchangeSubmit
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import is_grade, is_solution
+from traitlets.config import Config
 
 from classroom import assign, grading, walls
 from classroom.judge import Asked
@@ -24,6 +30,7 @@ from helpers.folders import lessons_folder
 WITH_EXERCISES = [path for path in lessons.LESSONS if lessons.exercises(path)]
 LESSON_00, LESSON_01 = "00_start_here", "01_batch_dimension"
 SECONDS = 8.0
+ME = getpass.getuser()
 FOLD = str(lessons_folder() / f"{LESSON_01}.ipynb")
 
 
@@ -70,6 +77,20 @@ def test_release_is_an_assignment_without_solutions(built, path):
     assert {cell.id for cell in notebook.cells} - {f"{path.stem[:2]}-assignment"} == {
         cell.id for cell in lessons.read(path).cells
     }
+
+
+@pytest.mark.parametrize("name", (LESSON_00, LESSON_01))
+def test_released_check_raises_for_the_stub_alone(built, name):
+    for solved in (False, True):
+        space, shown = {"check": check, "torch": torch}, []
+        space["display"] = shown.append
+        for cell in answered(released(built, name), solutions(name) if solved else {}).cells:
+            if is_solution(cell) or is_grade(cell) and solved:
+                exec(cell.source, space)
+            elif is_grade(cell):
+                with pytest.raises(AssertionError, match="not yet"):
+                    exec(cell.source, space)
+        assert len(shown) == len(solutions(name)) and all(verdict.passed is solved for verdict in shown)
 
 
 @pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
@@ -180,11 +201,46 @@ def hostile(name, folder):
     return notebook
 
 
+def by_exchange(kind, home, root, name):
+    """What a learner's fetch or submit command does, in the learner's folder."""
+    config = Config()
+    config.Exchange.root, config.CourseDirectory.root = str(root), str(home)
+    config.CourseDirectory.course_id = "shape-of-a-batch"
+    place = CourseDirectory(config=config)
+    place.assignment_id = name
+    before = os.getcwd()
+    os.chdir(home)
+    try:
+        kind(coursedir=place, authenticator=Authenticator(config=config), config=config).start()
+    finally:
+        os.chdir(before)
+
+
 @pytest.fixture(scope="module")
-def graded(built, judge, tmp_path_factory):
-    """A course folder after grading: ann right, eve hostile, zoe half right, tom no notebook at all."""
-    folder = tmp_path_factory.mktemp("graded") / "ours"
+def exchanged(built, tmp_path_factory):
+    """A course folder and its exchange, from which this very account fetched lesson 01, solved it, and submitted it."""
+    folder, root, home = (tmp_path_factory.mktemp("exchanged") / name for name in ("ours", "exchange", "home"))
     shutil.copytree(built, folder)
+    home.mkdir()
+    root.mkdir()
+    root.chmod(0o777)
+    with open(folder / "nbgrader_config.py", "a") as config:
+        config.write(f"c.Exchange.root = {str(root)!r}\n")
+    api = assign.gradebook_api(folder)
+    assert api.release_assignment(LESSON_01)["success"]
+    by_exchange(ExchangeFetchAssignment, home, root, LESSON_01)
+    file = home / LESSON_01 / f"{LESSON_01}.ipynb"
+    notebook = answered(nbformat.read(file, as_version=4), solutions(LESSON_01))
+    file.write_text(nbformat.writes(notebook))
+    by_exchange(ExchangeSubmit, home, root, LESSON_01)
+    assert api.collect(LESSON_01)["success"]
+    return folder, root, home
+
+
+@pytest.fixture(scope="module")
+def graded(exchanged, judge):
+    """A course folder after grading: ann and this account right, eve hostile, zoe half right, tom no notebook."""
+    folder = exchanged[0]
     for name in (LESSON_00, LESSON_01):
         right = solutions(name)
         some = dict(list(right.items())[: len(right) // 2])
@@ -219,6 +275,7 @@ def test_scores_are_what_they_should_be(graded):
         ("eve", LESSON_00): 0, ("eve", LESSON_01): 0,
         ("tom", LESSON_00): 0, ("tom", LESSON_01): 0,
         ("zoe", LESSON_00): 4, ("zoe", LESSON_01): 2,
+        (ME, LESSON_00): 0, (ME, LESSON_01): 6,
     }  # fmt: skip
 
 
@@ -242,6 +299,26 @@ def test_feedback_says_why(graded, student, name, words):
     assert words in (folder / "feedback" / student / name / f"{name}.html").read_text()
 
 
+def test_feedback_comes_back_by_the_exchange(graded, exchanged):
+    folder, root, home = exchanged
+    told = assign.gradebook_api(folder).release_feedback(LESSON_01)
+    assert told["success"], told
+    by_exchange(ExchangeFetchFeedback, home, root, LESSON_01)
+    (page,) = home.rglob("*.html")
+    assert "you can now test any model for this" in page.read_text()
+
+
+def test_points_by_hand_stay_when_graded_again(graded):
+    folder, _ = graded
+    api = assign.gradebook_api(folder)
+    with api.gradebook as book:
+        book.find_grade("rows_independent-check", LESSON_01, LESSON_01, "zoe").manual_score = 1.5
+        book.db.commit()
+    assert api.autograde(LESSON_01, "zoe")["success"]
+    with api.gradebook as book:
+        assert book.find_submission(LESSON_01, "zoe").score == 2 + 1.5
+
+
 def test_nothing_is_graded_where_the_official_solutions_fail(built, judge, tmp_path, capsys):
     folder = tmp_path / "ours"
     shutil.copytree(built, folder)
@@ -255,7 +332,6 @@ def test_nothing_is_graded_where_the_official_solutions_fail(built, judge, tmp_p
     done = assign.gradebook_api(folder).autograde(LESSON_01, "ann")  # as the formgrader's button does
     assert not done["success"] and "get 4 of 6 points" in done["log"]
     assert not (folder / "autograded").exists() or not list(folder.glob("autograded/*/*/*.ipynb"))
-    assert isinstance(assign.gradebook_api(folder), NbGraderAPI)
 
 
 # Judged apart ---------------------------------------------------------------------------------------------------------
@@ -436,6 +512,21 @@ def test_a_step_that_does_not_train_is_found_out(judge, forged):
     asked, above, _ = asked_for("train_step")
     verdict = judge.mark(asked, above, forged + STEP)
     assert not verdict.passed and ("no weight moved" in verdict.message or "was not left as" in verdict.message)
+
+
+def test_a_network_of_an_own_class_is_left_to_a_person(judge):
+    asked, above, _ = asked_for("own_network")
+    answer = """
+class Net(torch.nn.Sequential):
+    pass
+
+def own_network(sample_shape, classes):
+    pool = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    return {}(torch.nn.Conv2d(sample_shape[0], 8, 3, 2, 1), *pool, torch.nn.Linear(8, classes))
+"""
+    verdict = judge.mark(asked, above, answer.format("Net"))
+    assert not verdict.passed and "only a person can grade" in verdict.message
+    assert judge.mark(asked, above, answer.format("torch.nn.Sequential")).passed
 
 
 def test_memory_is_looked_at_live_which_can_be_forged(judge):
