@@ -189,15 +189,16 @@ def _fork(task: bytes, seconds: float, look: bool, ours: list) -> tuple[bytes, b
 
 
 def main(look: bool) -> None:
-    """Take tasks from the input and answer them on the output, until the input ends."""
+    """Say that all is imported, then take tasks from the input and answer them on the output, until the input ends."""
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # what an answer prints is no message of ours
-        os.dup2(nowhere, stream)
     for name in (*_FOR_ANSWERS, *(["helpers.check"] if look else [])):
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
     gc.freeze()  # a collection would copy all that a fork shares with us
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # what an answer prints is no message of ours
+        os.dup2(nowhere, stream)
+    write_frame(answers, END, b"")
     while frame := read_frame(tasks):
         (seconds,) = struct.unpack("<d", frame[1][:8])
         became, said = _fork(frame[1][8:], seconds, look, [tasks, answers])

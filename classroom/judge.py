@@ -27,6 +27,7 @@ from classroom.needed import needed_code
 from helpers import check
 from helpers.check import core
 from helpers.check.verdict import Verdict
+from helpers.problems import Problem
 
 cloudpickle.register_pickle_by_value(check)  # an answer's process has no helpers.check to take classes from
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT")
@@ -48,7 +49,10 @@ class _Runner:
         self.process: subprocess.Popen | None = None
 
     def ask(self, task: dict, seconds: float) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """Run a task; return what became of its fork, and the frames that it wrote."""
+        """Run a task; return what became of its fork, and the frames that it wrote.
+
+        Raises `Problem` if the process does not start.
+        """
         if self.process is None or self.process.poll() is not None:
             self._start()
         answer = None
@@ -72,11 +76,16 @@ class _Runner:
             [sys.executable, "-m", "classroom.apart", self.kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             cwd=self.folder.name,
             env={**kept, **own, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
+        if apart.read_frame(self.process.stdout) is None:
+            lines = self.process.stderr.read().decode("utf-8", "replace").split("\n")
+            self.close()
+            why = next((line for line in reversed(lines) if line.strip()), "it did not say why")
+            raise Problem(f"The process that runs answers did not start ({why:.300}); run `course --check`.")
 
     def close(self) -> None:
         """End the process."""
@@ -84,7 +93,7 @@ class _Runner:
             return
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             with contextlib.suppress(OSError):
                 stream.close()
         self.process = None

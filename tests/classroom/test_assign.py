@@ -22,10 +22,11 @@ from nbgrader.utils import is_grade, is_solution
 from traitlets.config import Config
 
 from classroom import assign, grading, walls
-from classroom.judge import Asked
+from classroom.judge import Asked, Judge
 from helpers import check, course
 from helpers.authoring import lessons
 from helpers.folders import lessons_folder
+from helpers.problems import Problem
 
 WITH_EXERCISES = [path for path in lessons.LESSONS if lessons.exercises(path)]
 LESSON_00, LESSON_01 = "00_start_here", "01_batch_dimension"
@@ -206,6 +207,7 @@ def by_exchange(kind, home, root, name):
     config = Config()
     config.Exchange.root, config.CourseDirectory.root = str(root), str(home)
     config.CourseDirectory.course_id = "shape-of-a-batch"
+    config.Exchange.cache = str(home / "cache")
     place = CourseDirectory(config=config)
     place.assignment_id = name
     before = os.getcwd()
@@ -301,7 +303,7 @@ def test_feedback_says_why(graded, student, name, words):
 
 def test_feedback_comes_back_by_the_exchange(graded, exchanged):
     folder, root, home = exchanged
-    told = assign.gradebook_api(folder).release_feedback(LESSON_01)
+    told = assign.gradebook_api(folder).release_feedback(LESSON_01, ME)
     assert told["success"], told
     by_exchange(ExchangeFetchFeedback, home, root, LESSON_01)
     (page,) = home.rglob("*.html")
@@ -493,6 +495,14 @@ def test_the_results_process_has_no_right_answers(judge):
     answer = "import sys\nphoto_bytes = 921_600 if not [one for one in sys.modules if one.startswith('{}')] else 0"
     assert judge.mark(asked, above, answer.format("helpers.check")).passed
     assert not judge.mark(asked, above, answer.format("helpers.")).passed
+
+
+def test_a_runner_that_does_not_start_says_so(monkeypatch, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ImportError('numpy is broken')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    asked, above, one = asked_for("to_batch")
+    with Judge(SECONDS) as judge, pytest.raises(Problem, match="did not start .*numpy is broken"):
+        judge.mark(asked, above, one.solution)
 
 
 STEP = "def train_step(model, optimizer, images, labels):\n    return F.cross_entropy(model(images), labels).item()"
