@@ -176,6 +176,7 @@ def grade(folder: Path, names: list[str]) -> int:
 
     The official solutions come first. Raises `Problem` if they do not get full points, before anything is graded.
     """
+    from nbformat.warnings import DuplicateCellId
     from sqlalchemy.exc import SAWarning
 
     from classroom import grading
@@ -196,6 +197,7 @@ def grade(folder: Path, names: list[str]) -> int:
     for name in chosen:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SAWarning)  # nbgrader 0.9.6 asks for what it has not stored yet
+            warnings.simplefilter("ignore", DuplicateCellId)  # somebody copied a cell; the last one counts
             bad += _grade_one(api, folder, name)
     table = folder / f"grades-{time.strftime('%Y-%m-%d-%H%M%S')}.csv"
     _export(api, table)

@@ -36,10 +36,13 @@ _MEMORY = 8 * 2**30  # bytes of memory that an answer may ask for
 
 def _readable() -> list[str]:
     """Folders and files that may be read: Python, its packages, the helpers, the system's libraries."""
-    python = [sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values(), *site.getsitepackages()]
+    python = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    python += [*site.getsitepackages(), f"{sys.prefix}/lib", f"{sys.base_prefix}/lib"]
     course = [ROOT / "helpers", ROOT / "classroom", ROOT / "benchmarks"]
-    system = ["/usr", "/lib", "/lib64", "/etc", "/sys", "/dev/null", "/dev/urandom", "/dev/random", "/dev/zero"]
-    system += ["/System", "/Library", "/opt/homebrew"]  # macOS
+    system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/usr/share/fonts"]
+    system += ["/etc/localtime", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/passwd", "/sys/devices", "/sys/fs"]
+    system += ["/dev/null", "/dev/urandom", "/dev/random", "/dev/zero"]
+    system += ["/System", "/Library/Frameworks", "/opt/homebrew"]  # macOS
     process = ["/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/sys"]
     found = {os.path.realpath(path) for path in map(str, python + course + system + process) if os.path.exists(path)}
     return sorted(found - {"/", os.path.realpath(ROOT)})

@@ -438,6 +438,7 @@ HARM = {
     "a process": ("import os\nos.fork()" + RIGHT, "start a process"),
     "the judge's end": ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)" + RIGHT, "end a process"),
     "the network": ("import socket\nsocket.create_connection(('127.0.0.1', 9))" + RIGHT, "use the network"),
+    "a file of the machine": (f"open({__file__!r})" + RIGHT, "tried to read test_assign.py"),
     "a file of others": ("open('/tmp/of-an-answer', 'w')" + RIGHT, "write to of-an-answer"),
     "comparing made blind": (
         "import numpy as np\nnp.isclose = lambda a, *_, **__: np.ones(a.shape, bool)\ntorch.equal = lambda *_: True\n"
