@@ -30,10 +30,14 @@ from classroom import grading
 c = get_config()
 grading.configure(c)
 """
+#: An error is what nbgrader takes for "no points", in its Validate too; this one shows no traceback.
 _CHECK = """\
+from helpers.problems import Problem
+
 verdict = {call}
 display(verdict)
-assert verdict.passed, "not yet: the check says above what is missing"
+if not verdict.passed:
+    raise Problem("no points yet; the check says above what is missing.")
 """
 _NOTE = (
     "> **This copy of the lesson is an assignment**: {count} exercises, {points} each.\n"
@@ -84,6 +88,7 @@ def assignment(path: Path, points: float, hints: bool) -> NotebookNode:
         new[one.stub.id] = nbgrader_cell(one.stub, one.name)
         new[one.check.id] = nbgrader_cell(one.check, f"{one.name}-check", points)
         new[one.check.id].source = _CHECK.format(call=one.check.source).rstrip()
+        new[one.check.id].metadata.tags = sorted([*lessons.tags(one.check), "raises-exception"])  # Run All goes on
         new[one.help.id] = copy.deepcopy(one.help) if hints else None
         if hints:
             new[one.help.id].source = without_solution(one.help.source)
