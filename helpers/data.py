@@ -12,6 +12,7 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from helpers.problems import (
     folder_path,
     instance_of,
     one_of,
+    said,
     shown,
     tensor_of,
     true_or_false,
@@ -129,8 +131,7 @@ def _load(source: str, original: str, bundled: Callable[[bool], ImageSet], train
     folder = None if folder is None else folder_path("folder", folder)
     if source == original:
         return originals.load(source, train, folder, ImageSet)
-    kept = bundled(train)
-    return ImageSet(kept.name, kept.images.clone(), kept.labels.clone(), kept.classes)
+    return bundled(train)
 
 
 def _part(train: bool) -> str:
@@ -143,34 +144,46 @@ def _photograph(name: str) -> Path:
 
         package, path = "matplotlib", Path(matplotlib.get_data_path(), "sample_data", name)
     else:
-        import sklearn
-
-        package, path = "scikit-learn", Path(sklearn.__file__).parent / "datasets" / "images" / name
+        package, path = "scikit-learn", _scikit_learn() / "images" / name
     if not path.is_file():
         raise Problem(f"The photograph {path} is not there. It is a part of {package}: install {package} again.")
     return path
 
 
-@functools.cache
+def _scikit_learn() -> Path:
+    """The folder of scikit-learn's data sets. Found, not imported: that takes a second, and 85 MiB of each kernel."""
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise Problem("scikit-learn is not installed, which holds the digits and two photographs: install it again.")
+    return Path(spec.origin).parent / "datasets"
+
+
 def _bundled_digits(train: bool) -> ImageSet:
-    from sklearn.datasets import load_digits
+    pixels, labels = _digits(train)
+    return ImageSet(f"bundled digits, {_part(train)}", pixels.clone(), labels.clone(), tuple("0123456789"))
 
-    values, labels = load_digits(return_X_y=True)  # values: (1797, 64) float64, 0..16
-    part = slice(None, 1437) if train else slice(1437, None)
-    small = np.rint(values[part].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+
+@functools.cache  # 1 MiB, asked for at each move of a panel; the colour images are 6 MiB, asked for once
+def _digits(train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    path = _scikit_learn() / "data" / "digits.csv.gz"
+    try:
+        rows = np.loadtxt(path, delimiter=",", dtype=np.uint8)  # (1797, 65): 64 pixels, 0..16, and the label
+    except (OSError, EOFError, ValueError) as error:
+        raise Problem(f"The digits {path} cannot be read ({said(error)}): install scikit-learn again.") from None
+    rows = rows[:1437] if train else rows[1437:]
+    small = np.rint(rows[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     large = [np.pad(Image.fromarray(digit).resize((20, 20), Image.Resampling.BICUBIC), 4) for digit in small]
-    images = torch.from_numpy(np.stack(large)).unsqueeze(1)
-    labels = torch.from_numpy(labels[part].astype(np.int64))
-    return ImageSet(f"bundled digits, {_part(train)}", images, labels, tuple("0123456789"))
+    return torch.from_numpy(np.stack(large)).unsqueeze(1), torch.from_numpy(rows[:, -1].astype(np.int64))
 
 
-@functools.cache
 def _bundled_colours(train: bool) -> ImageSet:
     random = np.random.default_rng(0 if train else 1)
     each = 200 if train else 40
+    names = {name for name, *_ in _PLACES.values()}
+    photographs = {name: Image.open(_photograph(name)).convert("RGB") for name in names}
     patches = []
     for name, train_box, test_box in _PLACES.values():
-        region = Image.open(_photograph(name)).convert("RGB").crop(train_box if train else test_box)
+        region = photographs[name].crop(train_box if train else test_box)
         patches += [_patch(region, random) for _ in range(each)]
     order = torch.from_numpy(random.permutation(len(patches)))
     images = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2)[order].contiguous()  # NHWC to NCHW

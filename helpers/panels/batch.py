@@ -24,7 +24,8 @@ class BatchPanel(Panel):
     def __init__(self, model: torch.nn.Module | None = None, batch_size: int = 8, images: str = "digits"):
         if model is not None:
             network("model", model)
-        self._sets = {"digits": data.digits().images[:LARGEST_B], "colours": data.colours().images[:LARGEST_B]}
+        sets = {"digits": data.digits(), "colours": data.colours()}
+        self._sets = {name: one.images[:LARGEST_B].clone() for name, one in sets.items()}  # a view would keep them all
         self._sheets = {name: batch.sheets(sample) for name, sample in self._sets.items()}  # so that each move is quick
         with torch.random.fork_rng(devices=[]):  # drawing weights must not move the learner's random numbers
             self._models = {
