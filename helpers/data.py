@@ -103,6 +103,15 @@ def photograph_path() -> Path:
     return _photograph("grace_hopper.jpg")
 
 
+def photograph() -> torch.Tensor:
+    """The same photograph as a tensor, (3, 600, 512) float32 in 0..1: what torchvision's `ToTensor` makes of it.
+
+    Made here, because torchvision takes some 150 MiB of a kernel. Raises `Problem` if the file is not there.
+    """
+    with Image.open(photograph_path()) as photo:
+        return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous() / 255  # HWC to CHW
+
+
 def digits(source: str = "bundled", train: bool = True, folder: str | os.PathLike | None = None) -> ImageSet:
     """Handwritten digits: images (N, 1, 28, 28) uint8 in 0..255, white on black, labels 0..9.
 
@@ -181,18 +190,18 @@ def _bundled_colours(train: bool) -> ImageSet:
     each = 200 if train else 40
     names = {name for name, *_ in _PLACES.values()}
     photographs = {name: Image.open(_photograph(name)).convert("RGB") for name in names}
-    patches = []
-    for name, train_box, test_box in _PLACES.values():
+    patches = torch.empty(len(_PLACES) * each, 3, 32, 32, dtype=torch.uint8)
+    for place, (name, train_box, test_box) in enumerate(_PLACES.values()):
         region = photographs[name].crop(train_box if train else test_box)
-        patches += [_patch(region, random) for _ in range(each)]
+        for patch in patches[place * each : (place + 1) * each]:
+            patch.copy_(torch.from_numpy(_patch(region, random)).permute(2, 0, 1))  # HWC to CHW
     order = torch.from_numpy(random.permutation(len(patches)))
-    images = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2)[order].contiguous()  # NHWC to NCHW
     labels = torch.arange(len(_PLACES)).repeat_interleave(each)[order]
-    return ImageSet(f"bundled colours, {_part(train)}", images, labels, tuple(_PLACES))
+    return ImageSet(f"bundled colours, {_part(train)}", patches[order], labels, tuple(_PLACES))
 
 
 def _patch(region: Image.Image, random: np.random.Generator) -> np.ndarray:
     """A random square of 24 to 64 pixels out of ``region``, brought to (32, 32, 3) uint8."""
     side = int(random.integers(24, 65))
     x, y = (int(random.integers(0, length - side + 1)) for length in region.size)
-    return np.asarray(region.crop((x, y, x + side, y + side)).resize((32, 32), Image.Resampling.BICUBIC))
+    return np.array(region.crop((x, y, x + side, y + side)).resize((32, 32), Image.Resampling.BICUBIC))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tools import problem
+from torchvision.transforms import ToTensor
 
 from helpers import data
 from helpers.problems import Problem
@@ -17,6 +18,13 @@ from helpers.problems import Problem
 def test_the_photograph_is_what_the_lessons_expect():
     with Image.open(data.photograph_path()) as photograph:
         assert (photograph.size, photograph.mode) == ((512, 600), "RGB")
+
+
+def test_the_photograph_as_a_tensor_is_what_totensor_makes_of_it():
+    image = data.photograph()
+    with Image.open(data.photograph_path()) as photograph:
+        assert torch.equal(image, ToTensor()(photograph))
+    assert image.is_contiguous()
 
 
 def test_a_missing_photograph_is_named(monkeypatch, tmp_path):
@@ -85,7 +93,7 @@ def test_patches_come_from_their_box_only(monkeypatch):
         return image
 
     monkeypatch.setattr(data.Image, "open", painted)
-    after, changed = data._bundled_colours.__wrapped__(True), data._bundled_colours.__wrapped__(False)
+    after, changed = data.colours(), data.colours(train=False)
     assert torch.equal(before.images, after.images)
     petals = changed.labels == changed.classes.index("petals")
     assert changed.images[petals].max() == 0
@@ -100,8 +108,6 @@ def test_a_caller_cannot_spoil_the_set_of_the_next(load):
     first.labels.fill_(3)
     again = load()
     assert torch.equal(again.images, kept.images) and torch.equal(again.labels, kept.labels)
-    rebuilt = {data.digits: data._bundled_digits, data.colours: data._bundled_colours}[load].__wrapped__(True)
-    assert torch.equal(rebuilt.images, kept.images) and torch.equal(rebuilt.labels, kept.labels)
 
 
 def test_a_loader_takes_a_set_as_it_is():

@@ -213,6 +213,7 @@ VALID = {
         "classes": ("a", "b"),
     },
     "data.ImageSet[i]": lambda: {"i": 0},
+    "data.photograph": dict,
     "data.photograph_path": dict,
     "data.digits": dict,
     "data.colours": dict,

@@ -1,6 +1,8 @@
 """The checks of lesson 02: broadcasting, means, a step of training, and the recipe."""
 
 import copy
+from collections.abc import Callable, Sequence
+from functools import cache
 from math import isclose
 
 import torch
@@ -165,6 +167,19 @@ def _trained(tried: Tried) -> str | None:
     return None
 
 
+class _Late(Sequence):
+    """Cases that are made when the check is first called: the first optimizer in a process loads torch's compiler."""
+
+    def __init__(self, make: Callable[[], list[tuple]]):
+        self._make = cache(make)
+
+    def __len__(self) -> int:
+        return len(self._make())
+
+    def __getitem__(self, place: int) -> tuple:
+        return self._make()[place]
+
+
 def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.optim.Optimizer, Tensor, Tensor]:
     with seeded(rows):
         norm = [nn.BatchNorm1d(features)] if rows > 1 else []  # notices eval mode, and refuses one row
@@ -175,7 +190,7 @@ def _to_train(rows: int, features: int, classes: int) -> tuple[nn.Module, torch.
 
 
 @exercise(
-    cases=[_to_train(8, 6, 3), _to_train(1, 4, 3), _to_train(10, 10, 10)],
+    cases=_Late(lambda: [_to_train(8, 6, 3), _to_train(1, 4, 3), _to_train(10, 10, 10)]),
     praise="loss, backward, step, zero_grad: a step of training.",
     slips={
         "the model was in eval mode. It is to learn: leave eval() out.": (
