@@ -2,7 +2,9 @@
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -39,15 +41,24 @@ POINT = 72 / DPI  # pixels in Matplotlib's unit of letters and lines: 14 pixels 
 
 @dataclass(frozen=True)
 class Picture:
-    """A Matplotlib figure and the sentence that says what it shows; a notebook shows both."""
+    """A Matplotlib figure and the sentence that says what it shows; a notebook shows both.
 
-    figure: Figure
+    The figure is drawn when it is needed, and kept only if somebody asks for it: a notebook keeps each cell's result,
+    and a figure takes about 1 MiB.
+    """
+
+    draw: Callable[[], Figure]
     sentence: str
+
+    @cached_property
+    def figure(self) -> Figure:
+        return self.draw()
 
     def png(self) -> bytes:
         """The figure as PNG bytes, always with the same size on screen."""
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
+        figure = self.__dict__.get("figure") or self.draw()  # the one that was asked for may have been changed
+        figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
         return buffer.getvalue()
 
     def _ipython_display_(self) -> None:

@@ -53,7 +53,7 @@ def curves(
         axis.axvline(place, color="#333333", linewidth=1, linestyle=(0, (4, 3)))
         where = {"xy": (place, 1), "xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         axis.annotate(str(words), xytext=(4, -4), va="top", **where, **LETTERS)
-    return Picture(axis.figure, sentence)
+    return Picture(lambda: axis.figure, sentence)
 
 
 def speed_up(ratios: Curves, where: str = "on this machine") -> Picture:
@@ -72,7 +72,7 @@ def speed_up(ratios: Curves, where: str = "on this machine") -> Picture:
     axis.axhline(1, color="#666666", linewidth=1, linestyle=(0, (1, 2)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} x"))
     ends = "; ".join(f"{name}: {line[max(line)]:,.1f} times at B = {max(line):,}" for name, line in ratios.items())
-    return Picture(axis.figure, f"Samples per second as a ratio to B = 1, measured {where}. {ends}.")
+    return Picture(lambda: axis.figure, f"Samples per second as a ratio to B = 1, measured {where}. {ends}.")
 
 
 def empty_axes(height: float, x: str, y: str = "") -> Axes:

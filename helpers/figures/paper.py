@@ -1,8 +1,9 @@
 """The other hand: draws the same shapes with Matplotlib, for a picture that needs no kernel and no browser."""
 
-from functools import singledispatch
+from functools import partial, singledispatch
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
@@ -15,13 +16,17 @@ _MARKERS = {"circle": ("o", 10), "diamond": ("D", 13), "down": (((0, 0), (-6, 10
 
 def picture(drawing: Drawing) -> Picture:
     """The drawing as a Matplotlib figure, with its sentence."""
+    return Picture(partial(_sheet, drawing), drawing.sentence)
+
+
+def _sheet(drawing: Drawing) -> Figure:
     sheet = figure(drawing.height)
     axis = sheet.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.set(xlim=(0, WIDTH), ylim=(drawing.height, 0), autoscale_on=False)
     for place, shape in enumerate(drawing.shapes):
         _draw(shape, axis, place)
-    return Picture(sheet, drawing.sentence)
+    return sheet
 
 
 @singledispatch

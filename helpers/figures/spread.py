@@ -36,7 +36,7 @@ def spread(groups: Groups, x: str, sentence: str) -> Picture:
     axis.set_axisbelow(True)
     if len(cases) > 1:
         axis.figure.legend(loc="outside upper center", ncols=len(cases), frameon=False, **LETTERS)
-    return Picture(axis.figure, sentence)
+    return Picture(lambda: axis.figure, sentence)
 
 
 def _cases(groups: Groups) -> list[str]:
