@@ -41,6 +41,7 @@ MOVED = {
 COMMANDS = {  # name: (module, what it does)
     "progress": ("helpers.progress.command", "which exercises pass, in your copies or in a folder of collected ones"),
     "assign": ("classroom.assign", "nbgrader assignments from the lessons: build, release, grade"),
+    "pack": ("classroom.pack", "one folder with all that a room without internet needs"),
 }
 
 
