@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlparse
+from urllib.request import url2pathname
 
 from helpers import folders
 from helpers.environment import OLDEST_PYTHON, dotted
@@ -53,18 +54,16 @@ The Shape of a Batch: how to install the course without internet
 
 For {systems}. You need Python {python} on this machine; it is not in this folder.
 
-1. Copy this whole folder to your own disk (not only a link to it). It needs about {room} there once it is installed.
-2. Open a terminal in the copy:
-     Windows:        py -{python} install.py
-     Linux, macOS:   python{python} install.py
+1. Copy this whole folder to your own disk. It needs about {room} there once it is installed.
+2. Open a terminal in the copy, and type:
+{install}
    It looks for damaged files, installs into course/.venv, and checks the result line by line: [ok] or [problem].
-   It takes a few minutes. If it stops, mend what it says, and start it again: it goes on.
-3. Start the course, today and every other day:
-     Windows:        course\\.venv\\Scripts\\course
-     Linux, macOS:   course/.venv/bin/course
+   It takes some minutes. If it stops, do what it says, and start it again: it goes on.
+3. Start the course, today and every other day, with:
+{start}
    It opens lesson 00 in your browser. Your own copies of the lessons lie in course/work.
 
-The same with --check looks whether all is still well. To remove everything, delete the folder.
+With --check at its end, that line only looks whether all is well. To remove everything, delete the folder.
 """
 
 
@@ -111,7 +110,7 @@ def needed(root: Path, system: System, python: str, links: list[str], only_links
     done = subprocess.run(
         [*command, "pyproject.toml", "-"],
         cwd=root,
-        input="\n".join([*build, "pip"]),
+        input="\n".join([*build, "editables", "pip"]),  # hatchling asks for editables when pip installs with -e
         capture_output=True,
         text=True,
         env=os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"},
@@ -123,12 +122,14 @@ def needed(root: Path, system: System, python: str, links: list[str], only_links
 
 
 def _wheel(package: dict) -> Wheel:
-    wheels = package.get("wheels", [])
-    places = [one.get("url") or one.get("path") or "" for one in wheels]
-    sizes = [one.get("size", 0) for one in wheels]
-    hashes = [one["hashes"]["sha256"] for one in wheels if "sha256" in one.get("hashes", {})]
-    files = tuple(unquote(urlparse(place).path).rsplit("/", 1)[-1] for place in places)
-    return Wheel(package["name"], package["version"], max(sizes, default=0), files, tuple(hashes))
+    files, sizes, hashes = [], [], []
+    for one in package.get("wheels", []):
+        place = unquote(urlparse(one["url"]).path) if "url" in one else one.get("path", "")
+        files.append(place.rsplit("/", 1)[-1])
+        local = Path(url2pathname(place))  # of a folder of one's own, uv says no size
+        sizes.append(one.get("size") or (local.stat().st_size if local.is_file() else 0))
+        hashes += [digest for kind, digest in one.get("hashes", {}).items() if kind == "sha256"]
+    return Wheel(package["name"], package["version"], max(sizes, default=0), tuple(files), tuple(hashes))
 
 
 def begun(folder: Path, order: dict) -> bool:
@@ -152,7 +153,10 @@ def put(folder: Path, name: str, content: bytes) -> None:
     if target.exists():
         if target.is_file() and target.read_bytes() == content:
             return
-        raise Problem(f"{target} is not what belongs there, and stays as it is; make the pack in a new folder.")
+        again = (
+            f"make the pack in a new folder (`--no-index --find-links {folder / 'wheels'}` takes the wheels from here)"
+        )
+        raise Problem(f"{target} is not what belongs there, and stays as it is; {again}.")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     part.write_bytes(content)
@@ -203,6 +207,20 @@ def _fetch(wheels: list[Wheel], system: System, python: str, target: Path, links
             os.replace(file, target / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def first_words(names: list[str], python: str, room: str) -> str:
+    """What a learner reads first, with the commands of these systems. room: what all takes in the end, in words."""
+    install = {name: f"python{python} install.py" for name in names}
+    start = {name: "course/.venv/bin/course" for name in names}
+    if "windows" in names:
+        install["windows"], start["windows"] = f"py -{python} install.py", "course\\.venv\\Scripts\\course"
+    lines = [
+        "\n".join(f"     {SYSTEMS[name].words.split(' ')[0] + ':':9}{line}" for name, line in commands.items())
+        for commands in (install, start)
+    ]
+    systems = " and ".join(SYSTEMS[name].words for name in names)
+    return READ_ME.format(systems=systems, python=python, room=room, install=lines[0], start=lines[1])
 
 
 def see_room(folder: Path, bytes_needed: int) -> None:
@@ -256,8 +274,7 @@ def pack(chosen: argparse.Namespace, root: Path) -> int:
         print(f"Wheels for {SYSTEMS[name].words}:")
         fetch(wheels, SYSTEMS[name], chosen.python, folder / "wheels", links, chosen.no_index)
     room = readable(course + 3 * max(sum(one.size for one in wheels) for wheels in found.values()))
-    systems = " and ".join(SYSTEMS[name].words for name in names)
-    put(folder, FIRST, READ_ME.format(systems=systems, python=chosen.python, room=room).encode())
+    put(folder, FIRST, first_words(names, chosen.python, room).encode())
     put(folder, INSTALLER, Path(__file__).with_name("pack_install.py").read_bytes())
     (folder / SUMS).unlink(missing_ok=True)
     put(folder, SUMS, sums(folder).encode())
