@@ -106,7 +106,7 @@ def photograph_path() -> Path:
 def photograph() -> torch.Tensor:
     """The same photograph as a tensor, (3, 600, 512) float32 in 0..1: what torchvision's `ToTensor` makes of it.
 
-    Made here, because torchvision takes some 150 MiB of a kernel. Raises `Problem` if the file is not there.
+    Made here, because torchvision takes 160 MiB of a kernel. Raises `Problem` if the file is not there.
     """
     with Image.open(photograph_path()) as photo:
         return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous() / 255  # HWC to CHW
