@@ -309,7 +309,7 @@ def test_each_hand_draws_each_shape(shape):
 
 def test_what_is_no_shape_is_not_passed_over():
     drawing = shapes.Drawing(100, ("a line",), "Nothing.")
-    for hand in (paper.picture, lambda drawing: svg.write(drawing, "key")):
+    for hand in (lambda drawing: paper.picture(drawing).figure, lambda drawing: svg.write(drawing, "key")):
         with pytest.raises(TypeError, match="no way to draw a str"):
             hand(drawing)
 
