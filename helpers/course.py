@@ -29,6 +29,7 @@ from helpers import environment, folders
 from helpers.problems import Problem
 
 LAB_SETTINGS = Path(__file__).resolve().parent / "lab_settings"
+LAB_PRESENTING = LAB_SETTINGS.with_name("lab_presenting")  # settings, and the extension that starts the mode
 VERSION = rf'"{environment.COURSE}":\s*"(\w+)"'  # in the metadata of a copy
 #: Lessons as they were cut at first, which learners have in their folders: where the sections of each stand now.
 MOVED = {
@@ -190,6 +191,40 @@ def fresh_copy(name: str, source: Path, work: Path) -> str:
     return f"{Path(name).stem}_fresh_{number}.ipynb"
 
 
+def copy_to_present(name: str, source: Path, folder: Path) -> str:
+    """Put a clean copy of the lesson into ``folder``; return the new name of the one that was there, if it is kept.
+
+    Kept is what holds more than the lesson and its outputs, such as a cell that was written before a class.
+    Raises `Problem` if a copy cannot be read, written or moved.
+    """
+    text, target, kept = without_outputs(source / name), folder / name, ""
+    if os.path.lexists(target):
+        try:
+            if not same_cells(text, target):
+                number = 1
+                while os.path.lexists(folder / (kept := f"{target.stem}_kept_{number}.ipynb")):
+                    number += 1
+                os.rename(target, folder / kept)
+            else:
+                target.unlink()
+        except OSError as error:
+            raise Problem(f"{target} cannot be moved ({error.strerror}); rename it yourself.") from None
+    place(text, target)
+    return kept
+
+
+def same_cells(text: str, path: Path) -> bool:
+    """Whether the notebook in ``path`` has the cells of the one in ``text``, whatever its outputs and metadata."""
+
+    def cells(notebook: str) -> list:
+        return [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
+
+    try:
+        return path.is_file() and cells(path.read_text(encoding="utf-8")) == cells(text)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
 def usable_port(given: str) -> int:
     """``given`` as a number that JupyterLab can listen on; `Problem` if it is no port or not free."""
     port = int(given) if given.isascii() and given.isdigit() and len(given) <= 5 else 0
@@ -206,17 +241,23 @@ def usable_port(given: str) -> int:
     return port
 
 
-def lab_arguments(work: Path, lesson: str, port, browser: bool) -> list:
-    """What JupyterLab is told; it reads the learner's own settings too, but ours ask no questions."""
+def lab_arguments(work: Path, lesson: str, port, browser: bool, presenting: bool) -> list:
+    """What JupyterLab is told; it reads the learner's own settings too, but ours ask no questions.
+
+    presenting: with settings of its own only, so that what is changed before a class stays there.
+    """
     arguments = [
         f"--ServerApp.root_dir={work}",
-        f"--LabApp.default_url=/lab/tree/{quote(lesson)}",
-        f"--LabApp.app_settings_dir={LAB_SETTINGS}",
+        f"--LabApp.default_url=/{'doc' if presenting else 'lab'}/tree/{quote(lesson)}",
+        f"--LabApp.app_settings_dir={LAB_PRESENTING if presenting else LAB_SETTINGS}",
         f"--LabApp.workspaces_dir={work / '.jupyterlab'}",  # which tabs were open: for the course alone
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",
         "--LanguageServerManager.autodetect=False",  # else it looks for npm and runs it
     ]
+    if presenting:
+        arguments.append(f"--LabApp.user_settings_dir={work / '.jupyterlab' / 'settings'}")
+        arguments.append(f"--LabApp.extra_labextensions_path={LAB_PRESENTING / 'labextensions'}")
     if port is not None:
         arguments += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -224,7 +265,7 @@ def lab_arguments(work: Path, lesson: str, port, browser: bool) -> list:
     return arguments
 
 
-def run_lab(work: Path, lesson: str, port, browser: bool) -> None:
+def run_lab(work: Path, lesson: str, port, browser: bool, presenting: bool = False) -> None:
     """Run JupyterLab in this very process until Ctrl-C, so that nothing of it can stay behind.
 
     Raises `Problem` if JupyterLab is not installed or does not start.
@@ -237,7 +278,7 @@ def run_lab(work: Path, lesson: str, port, browser: bool) -> None:
     os.environ.setdefault("JUPYTER_TOKEN", secrets.token_hex(24))  # Jupyter logs a token only if it made it itself
     with log_instead_of_terminal(work / ".jupyterlab" / "log.txt") as log:
         try:
-            server = LabApp.initialize_server(argv=lab_arguments(work, lesson, port, browser))
+            server = LabApp.initialize_server(argv=lab_arguments(work, lesson, port, browser, presenting))
             # Jupyter's own answer to Ctrl-C differs by terminal and system, and a second one may hurt it.
             signal.signal(signal.SIGINT, lambda *_: None if server._stopping else server.stop(from_signal=True))
             server.io_loop.add_callback(print_address, server, browser)  # the server listens only when its loop runs
@@ -286,11 +327,16 @@ def options(arguments) -> argparse.Namespace:
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
     parser.add_argument("--port", metavar="N", help="the port of JupyterLab (without it: the first free one from 8888)")
     parser.add_argument("--fresh", metavar="NAME", help="open a new copy of a lesson, such as 01, beside the old one")
+    parser.add_argument(
+        "--present", metavar="NAME", help="show a lesson to a class: a clean copy, alone, in large text"
+    )
     return parser.parse_args(arguments)
 
 
 def open_course(chosen: argparse.Namespace) -> int:
     """Everything after the options; returns the exit code. Raises `Problem`."""
+    if chosen.fresh is not None and chosen.present is not None:
+        raise Problem("--fresh and --present do not go together; give one, as in --present 03, which is a copy too.")
     port = None if chosen.port is None else usable_port(chosen.port)
     problems = environment.print_findings()
     if chosen.check or any(problem.stops for problem in problems):
@@ -298,6 +344,8 @@ def open_course(chosen: argparse.Namespace) -> int:
             print('The lessons cannot run like this; follow "what to do" above, then start again.', file=sys.stderr)
         return 1 if problems else 0
     source, work = folders.lessons_folder(), folders.work_folder().resolve()
+    if chosen.present is not None:
+        return present(lesson_named(chosen.present, source), source, work / "present", port, not chosen.no_browser)
     again = lesson_named(chosen.fresh, source) if chosen.fresh is not None else None
     copies = copy_lessons(source, work)
     for what, names in (("Copied into", copies.copied), ("Kept as they were in", copies.kept)):
@@ -316,6 +364,17 @@ def open_course(chosen: argparse.Namespace) -> int:
     if there:
         run_lab(work, there[0], port, not chosen.no_browser)
     return 1 if copies.damaged else 0
+
+
+def present(lesson: str, source: Path, folder: Path, port, browser: bool) -> int:
+    """Show one lesson to a class, from a folder of its own; return the exit code. Raises `Problem`."""
+    folder.mkdir(exist_ok=True)
+    kept = copy_to_present(lesson, source, folder)
+    if kept:
+        print(f"The copy that was presented before has cells of your own; it is kept as {folder / kept}")
+    print(f"Presented is a clean copy: {folder / lesson}")
+    run_lab(folder, lesson, port, browser, presenting=True)
+    return 0
 
 
 def main(arguments=None) -> int:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import nbformat
 
@@ -88,15 +88,18 @@ class Server:
 
     def address_of(self, name: str) -> str:
         """Of one notebook, in a workspace of its own, so that no tab of another page is open beside it."""
-        start, query = self.address.split("/lab", 1)[0], urlsplit(self.address).query
-        return f"{start}/lab/workspaces/{quote(Path(name).stem)}/tree/{quote(name)}?{query}"
+        return self.url(f"lab/workspaces/{quote(Path(name).stem)}/tree/{quote(name)}")
+
+    def url(self, path: str) -> str:
+        """The address of something else on this server, with the token."""
+        return urljoin(self.address, f"/{path}?{urlsplit(self.address).query}")
 
 
 @contextmanager
-def course(folder: Path, seconds: float = 180) -> Iterator[Server]:
+def course(folder: Path, *options: str, seconds: float = 180) -> Iterator[Server]:
     """Run the course's command with a learner's folder below `folder`, until the block ends.
 
-    Raises RuntimeError, with what the command said, if it does not serve within `seconds`.
+    options: more of the command's own, as in `"--present", "03"`. Raises RuntimeError, with what the command said, if it does not serve within `seconds`.
     """
     home = Path(folder) / "home"
     work = Path(folder) / "work"
@@ -104,7 +107,7 @@ def course(folder: Path, seconds: float = 180) -> Iterator[Server]:
     own = {"CONFIG": "config", "DATA": "data", "RUNTIME": "runtime"}  # none of the user's settings or extensions
     environment = os.environ | {f"JUPYTER_{name}_DIR": str(home / place) for name, place in own.items()}
     environment |= {"COURSE_WORK": str(work), "IPYTHONDIR": str(home / "ipython"), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "helpers.course", "--no-browser", "--port", str(free_port())]
+    command = [sys.executable, "-m", "helpers.course", "--no-browser", "--port", str(free_port()), *options]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -129,7 +132,7 @@ def course(folder: Path, seconds: float = 180) -> Iterator[Server]:
             if line.strip().startswith("http"):
                 break
         _wait_for_port(line.strip(), end)
-        yield Server(line.strip(), work, said)
+        yield Server(line.strip(), work / "present" if "--present" in options else work, said)
     finally:
         _stop(process)
 
@@ -204,7 +207,7 @@ class Page:
         self.name = name or urlsplit(self.server.address).path.rsplit("/", 1)[1]
         self.cells.first.wait_for()
         if kernel:  # before that JupyterLab drops what it is told to run
-            self.tab.get_by_text("| Idle").first.wait_for()
+            self.tab.locator(".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
             self.wait_until(self.idle, "the kernel to be ready")
 
     @property
@@ -213,8 +216,7 @@ class Page:
 
     def idle(self) -> bool:
         """Whether JupyterLab's server says that this notebook's kernel waits for work."""
-        start, query = self.server.address.split("/lab", 1)[0], urlsplit(self.server.address).query
-        sessions = self.tab.request.get(f"{start}/api/sessions?{query}").json()
+        sessions = self.tab.request.get(self.server.url("api/sessions")).json()
         return any(one["path"] == self.name and one["kernel"]["execution_state"] == "idle" for one in sessions)
 
     def wait_until(self, true: Callable[[], bool], what: str, seconds: float = 90) -> None:

@@ -7,7 +7,7 @@ from helpers.figures.charts import LETTERS, can_be_drawn, empty_axes
 from helpers.problems import Problem, instance_of, shown
 
 _LOOKS = (("o", "#0072B2"), ("D", "#D55E00"), ("^", "#009E73"), ("s", "#CC79A7"))
-_ROW, _MOST = 24, 8  # pixels from one row of dots to the next; groups
+_ROW, _MOST = 17, 8  # pixels from one row of dots to the next; groups
 Groups = Mapping[str, Mapping[str, Sequence[float]]]
 
 

@@ -24,10 +24,10 @@ class CurvesPanel(Panel):
 
     def __init__(self, axis: str = "examples", rule: str = "fixed", measure: str = "loss", data: str = "digits"):
         controls = {
-            "axis": choice("Same", batch_size.AXES, width="300px"),
-            "rule": choice("Learning rate", batch_size.RULES, width="300px"),
-            "measure": choice("Measure", batch_size.MEASURES, width="300px"),
-            "data": choice("Data", batch_size.DATA, width="300px"),
+            "axis": choice("Same", batch_size.AXES, width=300),
+            "rule": choice("Learning rate", batch_size.RULES, width=300),
+            "measure": choice("Measure", batch_size.MEASURES, width=300),
+            "data": choice("Data", batch_size.DATA, width=300),
         }
         super().__init__(controls, {"axis": axis, "rule": rule, "measure": measure, "data": data})
 

@@ -17,7 +17,7 @@ _POWERS = [2**n for n in range(13)]
 
 def _switch(label: str) -> Control:
     """Off and on, which from code may be False and True."""
-    words = choice(label, ("off", "on"), width="240px")
+    words = choice(label, ("off", "on"), width=240)
     return Control(
         words.view,
         words.value,
@@ -53,8 +53,8 @@ class DesignPanel(Panel):
             "depth": number("Depth", *BOUNDS["depth"], Design.depth),
             "batch_size": number("Batch size B", *BOUNDS["batch_size"], Design.batch_size, _POWERS),
             "micro_batches": number("Micro-batches", *MICRO_BATCHES, Design.micro_batches, _POWERS[:7]),
-            "optimizer": choice("Optimizer", tuple(OPTIMIZERS), width="240px"),
-            "precision": choice("Precision", PRECISIONS, width="240px"),
+            "optimizer": choice("Optimizer", tuple(OPTIMIZERS), width=240),
+            "precision": choice("Precision", PRECISIONS, width=240),
             "checkpointing": _switch("Checkpointing"),
         }
         start = {"width": width, "depth": depth, "batch_size": batch_size, "micro_batches": micro_batches}

@@ -16,16 +16,22 @@ from helpers.figures import ERROR, SIZE, WIDTH, Picture, paper, svg
 from helpers.figures.shapes import Drawing, Text, box
 from helpers.problems import Problem, one_of, said, shown, whole_number
 
+_TALL = 440  # pixels: a higher drawing has no room above it for controls when it is presented, see lab_presenting
 LARGEST_B = 256  # of the panels that show real images
-_LABEL = {"description_width": "110px"}
 # ipywidgets' own letters are smaller than the notebook's text; the drawing grows with that text, and so must the panel.
 _TEXT = "var(--jp-content-font-size1,14px)"
 _STYLE = (
-    f".course-panel{{--jp-widgets-font-size:{_TEXT};width:calc({WIDTH / SIZE + 1.5:.1f}*{_TEXT});"
+    f".course-panel{{--jp-widgets-font-size:{_TEXT};--jp-widgets-inline-height:calc(2*{_TEXT});"
+    f"width:calc({WIDTH / SIZE + 1.5:.1f}*{_TEXT});"
     "max-width:100%;overflow:hidden}"
     ".course-panel .widget-html-content{flex:1;min-width:0}"  # so that a drawing shrinks with the window
     f".course-panel .course-text{{line-height:1.5;font-size:{_TEXT};max-width:{WIDTH / SIZE:.4g}em;white-space:normal}}"
 )
+
+
+def wide(pixels: int) -> str:
+    """A width that is this many pixels where the notebook's text has `SIZE`, and grows with that text."""
+    return f"calc({pixels / SIZE:.4g}*{_TEXT})"
 
 
 class Control:
@@ -47,12 +53,12 @@ def number(label: str, low: int, high: int, value: int, stops: Sequence[int] = (
         max=high,
         description=label,
         tooltip=label,  # without one ipywidgets shows the word "null"
-        style=_LABEL,
-        layout=widgets.Layout(width="200px"),
+        style={"description_width": wide(110)},
+        layout=widgets.Layout(width=wide(200)),
     )
     first, last = (0, len(stops) - 1) if stops else (low, high)
     slider = widgets.IntSlider(
-        value=first, min=first, max=last, readout=False, layout=widgets.Layout(width="260px"), tooltip=label
+        value=first, min=first, max=last, readout=False, layout=widgets.Layout(width=wide(260)), tooltip=label
     )
     if stops:
         _link_to_stops(box, slider, stops)
@@ -80,14 +86,14 @@ def doublings(low: int, high: int) -> list[int]:
     return [number for number in range(low, high + 1) if number % 2 ** max(number.bit_length() - 6, 0) == 0]
 
 
-def choice(label: str, options: tuple[str, ...], width: str = "330px") -> Control:
-    """A drop-down list; the first option is chosen at the start. `width`: of label and list together."""
+def choice(label: str, options: tuple[str, ...], width: int = 330) -> Control:
+    """A drop-down list; the first option is chosen at the start. `width`: of label and list together, in pixels."""
     box = widgets.Dropdown(
         options=options,
         description=label,
         tooltip=label,
-        style=_LABEL,
-        layout=widgets.Layout(width=width, margin="2px"),
+        style={"description_width": wide(110)},
+        layout=widgets.Layout(width=wide(width), margin="2px"),
     )
     return Control(box, box, lambda name, given: one_of(name, given, options))
 
@@ -122,6 +128,8 @@ class Panel(widgets.VBox):
         self._style = widgets.HTML(layout=widgets.Layout(display="none"))
         super().__init__([self._style, *rows, self._picture, self._words])
         self.add_class("course-panel")
+        if self.height > _TALL:
+            self.add_class("course-tall")
         self._held = False
         self.set(**start)
 

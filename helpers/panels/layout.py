@@ -24,7 +24,7 @@ class LayoutLab(Panel):
         photo = Image.open(data.photograph_path()).resize((64, 75), Image.Resampling.BOX)
         self._image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
         super().__init__(
-            {"operation": choice("Operation", tuple(layout.OPERATIONS), width="460px")}, {"operation": operation}
+            {"operation": choice("Operation", tuple(layout.OPERATIONS), width=460)}, {"operation": operation}
         )
 
     def compute(self, operation: str) -> Layout:

@@ -2,7 +2,7 @@
 
 from helpers import data
 from helpers.figures import shape_flow as figures
-from helpers.panels.core import LARGEST_B, Panel, choice, number
+from helpers.panels.core import LARGEST_B, Panel, choice, number, wide
 from helpers.problems import one_of
 from helpers.shape_flow import ShapeFlow, shape_flow
 
@@ -31,7 +31,7 @@ class ShapeFlowPanel(Panel):
         }
         for control in controls.values():  # one column of labels, wide enough for the longest
             box = control.value
-            box.style.description_width, box.layout.width = "205px", "400px" if box is control.view else "295px"
+            box.style.description_width, box.layout.width = wide(205), wide(400 if box is control.view else 295)
         start = {"dataset": dataset, "batch_size": batch_size, "hidden": hidden}
         if in_features is None:
             in_features = self._sets[one_of("dataset", dataset, tuple(self._sets))][0].numel()

@@ -25,8 +25,8 @@ class SplitPanel(Panel):
         self, model: str = "digits MLP", sharding: str = "DDP", global_batch: int = 64, ranks: int = 2, steps: int = 1
     ):
         controls = {
-            "model": choice("Model", split.MODELS, width="300px"),
-            "sharding": choice("Sharding", split.SHARDINGS, width="300px"),
+            "model": choice("Model", split.MODELS, width=300),
+            "sharding": choice("Sharding", split.SHARDINGS, width=300),
             "global_batch": number("Global batch", 1, split.LARGEST_B, 64, doublings(1, split.LARGEST_B)),
             "ranks": number("Ranks", 1, split.MOST_RANKS, 2),
             "steps": number("Steps", 1, split.MOST_STEPS, 1),

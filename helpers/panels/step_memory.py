@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from helpers import step_memory
 from helpers.figures import step_memory as figures
-from helpers.panels.core import SLOW, Control, Panel, choice, doublings, number
+from helpers.panels.core import SLOW, Control, Panel, choice, doublings, number, wide
 from helpers.step_memory import StepMemory
 
 
@@ -27,15 +27,15 @@ class _StepMemoryPanel(Panel):
     ):
         batches, widths = (1, step_memory.LARGEST_B), step_memory.WIDTHS
         controls = {
-            "model": choice("Model", tuple(step_memory.SAMPLE_SHAPES), width="300px"),
+            "model": choice("Model", tuple(step_memory.SAMPLE_SHAPES), width=300),
             "batch_size": number("Batch size B", *batches, 64, doublings(*batches)),
             "width": number("Width", *widths, 256, doublings(*widths)),
             "depth": number("Depth", *step_memory.DEPTHS, 1),
-            "optimizer": choice("Optimizer", step_memory.OPTIMIZERS, width="205px"),
-            "precision": choice("Precision", step_memory.PRECISIONS, width="185px"),
+            "optimizer": choice("Optimizer", step_memory.OPTIMIZERS, width=205),
+            "precision": choice("Precision", step_memory.PRECISIONS, width=185),
         }
         for name in ("optimizer", "precision"):
-            controls[name].value.style.description_width = "85px"
+            controls[name].value.style.description_width = wide(85)
         start = {"model": model, "batch_size": batch_size, "width": width, "depth": depth}
         super().__init__(controls, start | {"optimizer": optimizer, "precision": precision})
 

@@ -35,11 +35,11 @@ class WillItFitPanel(Panel):
         checkpoint: str = "off",
     ):
         controls = {
-            "gpu": choice("GPU", tuple(GPUS), width="240px"),
-            "model": choice("Model", tuple(will_it_fit.SAMPLE_SHAPES), width="240px"),
-            "optimizer": choice("Optimizer", tuple(will_it_fit.OPTIMIZERS), width="240px"),
-            "precision": choice("Precision", will_it_fit.PRECISIONS, width="240px"),
-            "checkpoint": choice("Checkpointing", will_it_fit.CHECKPOINTS, width="240px"),
+            "gpu": choice("GPU", tuple(GPUS), width=240),
+            "model": choice("Model", tuple(will_it_fit.SAMPLE_SHAPES), width=240),
+            "optimizer": choice("Optimizer", tuple(will_it_fit.OPTIMIZERS), width=240),
+            "precision": choice("Precision", will_it_fit.PRECISIONS, width=240),
+            "checkpoint": choice("Checkpointing", will_it_fit.CHECKPOINTS, width=240),
             "micro_batches": number("Micro-batches", *will_it_fit.MICRO_BATCHES, 1),
         }
         start = {"gpu": gpu, "model": model, "optimizer": optimizer, "precision": precision}
