@@ -99,7 +99,8 @@ class Server:
 def course(folder: Path, *options: str, seconds: float = 180) -> Iterator[Server]:
     """Run the course's command with a learner's folder below `folder`, until the block ends.
 
-    options: more of the command's own, as in `"--present", "03"`. Raises RuntimeError, with what the command said, if it does not serve within `seconds`.
+    options: more of the command's own, as in `"--present", "03"`. Raises RuntimeError, with what the command said, if
+    it does not serve within `seconds`.
     """
     home = Path(folder) / "home"
     work = Path(folder) / "work"

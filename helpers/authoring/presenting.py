@@ -29,7 +29,8 @@ _MEASURE = """([least]) => {
     const box = node.getBoundingClientRect(), look = getComputedStyle(node), svg = node.closest("svg");
     if (!box.width || !box.height || look.visibility === "hidden") continue;
     const place = node.closest(".jp-Cell")?.dataset.windowedListIndex ?? "outside";
-    const fault = (what) => faults.push(`cell ${place}: ${what}: ${(node.value ?? node.textContent).trim().slice(0, 60)}`);
+    const said = (node.value ?? node.textContent).trim().slice(0, 60);
+    const fault = (what) => faults.push(`cell ${place}: ${what}: ${said}`);
     const letters = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
     if (letters || node.matches("select, input:is([type=number], [type=text])")) {
       const size = parseFloat(look.fontSize) * (node.closest("text") ? svg.getScreenCTM().a : 1);
@@ -59,7 +60,7 @@ _MEASURE = """([least]) => {
 
 @dataclass(frozen=True)
 class Seen:
-    """What was measured on the page: faults in words; sizes of all texts; width and height of all panels and pictures."""
+    """What was measured on a page: faults in words, sizes of texts, width and height of panels and pictures."""
 
     faults: list[str]
     sizes: list[float]
@@ -68,10 +69,10 @@ class Seen:
     @property
     def sentence(self) -> str:
         """The measurements on one line."""
+        wide, high = max(wide for wide, _ in self.parts), max(high for _, high in self.parts)
         return (
-            f"{len(self.sizes)} texts, the smallest of {min(self.sizes):.1f} px; {len(self.parts)} panels and pictures, "
-            f"at most {max(wide for wide, _ in self.parts):.0f} px wide and {max(high for _, high in self.parts):.0f} "
-            f"high; {len(self.faults)} faults"
+            f"{len(self.sizes)} texts, the smallest {min(self.sizes):.1f} px; {len(self.parts)} panels, pictures: at "
+            f"most {wide:.0f} px wide and {high:.0f} high; {len(self.faults)} faults"
         )
 
 

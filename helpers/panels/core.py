@@ -9,13 +9,15 @@ import base64
 import html
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import ipywidgets as widgets
 
 from helpers.figures import ERROR, SIZE, WIDTH, Picture, paper, svg
-from helpers.figures.shapes import Drawing, Text, box
+from helpers.figures.shapes import LINE, Drawing, Text, box, lines
 from helpers.problems import Problem, one_of, said, shown, whole_number
 
+_LETTERS = 88  # on a line as wide as a drawing
 _TALL = 440  # pixels: a higher drawing has no room above it for controls when it is presented, see lab_presenting
 LARGEST_B = 256  # of the panels that show real images
 # ipywidgets' own letters are smaller than the notebook's text; the drawing grows with that text, and so must the panel.
@@ -153,6 +155,13 @@ class Panel(widgets.VBox):
         """The static picture of what the panel shows now, for places where no kernel runs."""
         return paper.picture(self.draw(self.record))
 
+    def with_words(self) -> Picture:
+        """The static picture with its words below it, in one image: a place that shows one output shows both."""
+        drawing = self.draw(self.record)
+        words = lines(2, drawing.height + 26, self.text, _LETTERS)
+        shapes, height = (*drawing.shapes, *words), drawing.height + 16 + LINE * len(words)
+        return paper.picture(replace(drawing, shapes=shapes, height=height))
+
     @property
     def text(self) -> str:
         """What the panel shows, in words."""
@@ -241,5 +250,5 @@ class Panel(widgets.VBox):
         bundle = dict(super()._repr_mimebundle_(**options) or {})
         bundle["text/plain"] = f"<{self.title}: {self.text}>"
         if self.record is not None:
-            bundle["image/png"] = base64.b64encode(self.picture().png()).decode()
+            bundle["image/png"] = base64.b64encode(self.with_words().png()).decode()
         return bundle

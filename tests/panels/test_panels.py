@@ -507,8 +507,12 @@ def test_live_view_static_picture_and_words_say_the_same_in_one_size(kind):
         assert picture.sentence == panel.text == panel.record.sentence
         assert bundle["text/plain"] == f"<{panel.title}: {panel.text}>"
         assert "application/vnd.jupyter.widget-view+json" in bundle
+        assert panel.draw(panel.record).height == panel.height
+        below = [text.get_text() for text in panel.with_words().figure.axes[0].texts][len(live) :]
+        assert " ".join(below) == " ".join(panel.text.split())
         size = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size
-        assert size == (figures.WIDTH, panel.height) and panel.draw(panel.record).height == panel.height
+        assert size == (figures.WIDTH, panel.height + 16 + 20 * len(below))
+    tools.legible(panel.with_words())
 
 
 @pytest.mark.parametrize("kind", PANELS.values(), ids=PANELS)
