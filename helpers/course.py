@@ -371,9 +371,9 @@ def present(lesson: str, source: Path, folder: Path, port, browser: bool) -> int
     folder.mkdir(exist_ok=True)
     kept = copy_to_present(lesson, source, folder)
     if kept:
-        print(f"The copy that was presented before has cells of your own; it is kept as {folder / kept}")
+        print(f"The copy that was presented before differs from the lesson; it is kept: {folder / kept}")
     print(f"Presented is a clean copy: {folder / lesson}")
-    run_lab(folder, lesson, port, browser, presenting=True)
+    run_lab(folder, lesson, port, browser, True)
     return 0
 
 

@@ -399,6 +399,69 @@ def test_what_a_killed_copying_left_goes(started, lessons, work):
     assert not of_old.exists() and of_now.exists() and mine.exists()
 
 
+# presenting
+
+
+def presented(work):
+    """What the folder of presented copies holds: the source of each cell, by file name."""
+    found = {path.name: nbformat.read(path, as_version=4) for path in sorted((work / "present").glob("*.ipynb"))}
+    return {name: [cell.source for cell in copy.cells] for name, copy in found.items()}
+
+
+def test_present_shows_a_clean_copy_in_a_folder_of_its_own(started, work):
+    work.mkdir()
+    mine = work / "01_batch_dimension.ipynb"
+    mine.write_text("mine")
+    assert course.main(["--present", "01", "--no-browser"]) == 0
+    assert started == [(work.resolve() / "present", "01_batch_dimension.ipynb", None, False, True)]
+    assert mine.read_text() == "mine" and {path.name for path in work.iterdir()} == {mine.name, "present"}
+    copy = json.loads((work / "present" / "01_batch_dimension.ipynb").read_text(encoding="utf-8"))
+    assert copy["cells"][1]["outputs"] == [] and copy["cells"][1]["source"] == "1 + 1"
+
+
+def test_what_a_class_left_in_the_presented_copy(started, work, capsys):
+    """Outputs go before the next class; a cell that was written in class is kept beside the clean copy."""
+    assert course.main(["--present", "01"]) == 0
+    name = "01_batch_dimension.ipynb"
+    path = work / "present" / name
+    used = json.loads(path.read_text(encoding="utf-8"))
+    used["cells"][1].update(notebook()["cells"][1], execution_count=7)
+    used["metadata"]["language_info"] = {"name": "python"}  # JupyterLab adds more of it
+    path.write_text(json.dumps(used))
+    assert course.main(["--present", "01"]) == 0
+    assert presented(work) == {name: ["# Größe ändern", "1 + 1"]}
+    assert json.loads(path.read_text(encoding="utf-8"))["cells"][1]["outputs"] == []
+    assert "kept" not in capsys.readouterr().out
+    for number, left in enumerate([json.dumps(notebook("1 + 2")), "no notebook", "{}"], start=1):
+        path.write_text(left)
+        assert course.main(["--present", "01"]) == 0
+        kept = work / "present" / f"01_batch_dimension_kept_{number}.ipynb"
+        assert kept.read_text() == left and str(kept.resolve()) in capsys.readouterr().out
+        assert course.same_cells(json.dumps(notebook()), path)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--present", "7"], "'7' is no lesson; choose one of"),
+        (["--present", "02"], "'02' fits more than one lesson"),
+        (["--present", "01", "--fresh", "01"], "--fresh and --present do not go together; give one"),
+    ],
+)
+def test_present_that_cannot_be(arguments, said, started, work, capsys):
+    assert course.main(arguments) == 1
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1 and not started
+    assert not (work / "present").exists()
+
+
+def test_present_where_no_folder_can_be(started, work, capsys):
+    work.mkdir()
+    (work / "present").write_text("mine")
+    assert course.main(["--present", "01"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1 and (work / "present").read_text() == "mine" and not started
+
+
 # JupyterLab
 
 
@@ -465,10 +528,11 @@ def test_ctrl_c_before_jupyterlab_runs(started, monkeypatch, capsys):
     assert course.main([]) == 0 and not started
 
 
-def test_settings_name_real_settings():
+@pytest.mark.parametrize("folder", [course.LAB_SETTINGS, course.LAB_PRESENTING], ids=lambda folder: folder.name)
+def test_settings_name_real_settings(folder):
     from jupyterlab.commands import get_app_dir
 
-    settings = json.loads((course.LAB_SETTINGS / "overrides.json").read_text())
+    settings = json.loads((folder / "overrides.json").read_text())
     for plugin, values in settings.items():
         package, name = plugin.split(":")
         schema = json.loads(Path(get_app_dir(), "schemas", package, f"{name}.json").read_text(encoding="utf-8"))
