@@ -29,7 +29,7 @@ _MEASURE = """([least]) => {
     const box = node.getBoundingClientRect(), look = getComputedStyle(node), svg = node.closest("svg");
     if (!box.width || !box.height || look.visibility === "hidden") continue;
     const place = node.closest(".jp-Cell")?.dataset.windowedListIndex ?? "outside";
-    const said = (node.value ?? node.textContent).trim().slice(0, 60);
+    const said = (node.matches("select, input") ? node.value : node.textContent).trim().slice(0, 60);
     const fault = (what) => faults.push(`cell ${place}: ${what}: ${said}`);
     const letters = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
     if (letters || node.matches("select, input:is([type=number], [type=text])")) {

@@ -100,7 +100,7 @@ def test_a_page_is_read_without_a_network(tmp_path):
         fold = tab.locator("details").first
         fold.locator("summary").click()
         assert len(fold.inner_text().splitlines()) > 1
-        assert "sharp" in tab.frame_locator("iframe").locator("body").inner_text()
+        assert "Capstone report" in tab.frame_locator("iframe").locator("body").inner_text()
         assert tab.evaluate("document.documentElement.scrollWidth") == 1280
         assert asked == errors == []
 
@@ -155,7 +155,7 @@ def test_notebook_7_shows_an_untrusted_lesson_and_then_runs_it(notebook_7):
             if words.startswith("<picture: "):
                 assert flat(words.removeprefix("<picture: ").removesuffix(">")) in text
         assert tab.locator("details").count() == lessons.prose(lessons.read(path)).count("<details>")
-        assert not any(sign in text for sign in ("Loading widget", "Error displaying", "<details", "<div"))
+        assert "Loading widget" not in text and "Error displaying" not in text
         assert not [address for address in asked if not address.startswith((host, "http://localhost"))]
         tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
         tab.locator(".lm-MenuBar-item", has_text="Run").first.click()
@@ -163,3 +163,4 @@ def test_notebook_7_shows_an_untrusted_lesson_and_then_runs_it(notebook_7):
         panel = tab.locator(".course-panel [role=status]").first
         panel.wait_for(state="attached")
         assert "grey images" in panel.text_content()
+        assert not [error for error in errors if "'schema'" not in error]  # Notebook 7.6 has this with an empty one too
