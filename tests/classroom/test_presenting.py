@@ -45,7 +45,7 @@ def test_what_is_too_small_or_too_large_is_found(page):
     page.tab.evaluate("document.querySelector('.jp-RenderedHTMLCommon p').style.fontSize = '17px'")
     page.tab.evaluate("document.querySelector('.course-panel').style.height = '700px'")
     page.tab.evaluate(
-        "document.querySelector('.jp-OutputArea-output pre').style.cssText = 'width:20px;overflow:hidden'"
+        "document.querySelector('.jp-OutputArea-output pre').style.cssText = 'height:5px;overflow:hidden'"
     )
     faults = " ".join(presenting.look(page).faults)
-    assert "text of 17.0 px" in faults and "700 of " in faults and "wider than its box" in faults
+    assert "text of 17.0 px" in faults and "700 of " in faults and "higher than its box" in faults
