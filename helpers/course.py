@@ -198,19 +198,24 @@ def copy_to_present(name: str, source: Path, folder: Path) -> str:
     Raises `Problem` if a copy cannot be read, written or moved.
     """
     text, target, kept = without_outputs(source / name), folder / name, ""
-    if os.path.lexists(target):
-        try:
-            if not same_cells(text, target):
-                number = 1
-                while os.path.lexists(folder / (kept := f"{target.stem}_kept_{number}.ipynb")):
-                    number += 1
-                os.rename(target, folder / kept)
-            else:
-                target.unlink()
-        except OSError as error:
-            raise Problem(f"{target} cannot be moved ({error.strerror}); rename it yourself.") from None
+    try:
+        if same_cells(text, target):
+            target.unlink()
+        elif os.path.lexists(target):
+            kept = free_name(folder, f"{target.stem}_kept")
+            os.rename(target, folder / kept)
+    except OSError as error:
+        raise Problem(f"{target} cannot be moved ({error.strerror}); rename it yourself.") from None
     place(text, target)
     return kept
+
+
+def free_name(folder: Path, stem: str) -> str:
+    """The first of `stem_1.ipynb`, `stem_2.ipynb` … that nothing in ``folder`` has."""
+    number = 1
+    while os.path.lexists(folder / f"{stem}_{number}.ipynb"):
+        number += 1
+    return f"{stem}_{number}.ipynb"
 
 
 def same_cells(text: str, path: Path) -> bool:
