@@ -283,6 +283,11 @@ def document() -> str:
         "fails. Let a learner read them out, not you.",
         "5. **Close with the summary**: each line is read by somebody who gives an example of it.",
         "",
+        "Panels follow you: say `panel.set(batch_size=64)`, and everybody sees the same; `panel.picture()` shows it "
+        "with its sentence. Some cells raise an error on purpose, under headings that say *Read this error*; *Run All* "
+        "goes on after them. What can be left out is headed *For the curious* and stands last. "
+        "`check.to_batch(to_batch).passed` is `True` or `False`, if you want to count.",
+        "",
         "Minutes are counted by one rule, found where beginners worked through lessons; no class was timed. An "
         "exercise takes half as much again as its task names, and the time to read it; it is part of its section.",
         "",
