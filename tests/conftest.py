@@ -5,6 +5,7 @@ machine without Chromium cannot drop tests unseen.
 """
 
 import os
+import sys
 import tempfile
 
 import pytest
@@ -46,3 +47,11 @@ def pytest_make_collect_report(collector):
     report = yield
     _fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_widget_stays():
+    """ipywidgets keeps every widget until it is closed: some gigabytes of panels, which slow down all that follows."""
+    yield
+    if "ipywidgets" in sys.modules:
+        sys.modules["ipywidgets"].Widget.close_all()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ipywidgets import Widget
 from PIL import Image
 from test_originals import small_mnist, write
 from tools import out_of_memory
@@ -477,6 +478,8 @@ def nothing_leaves_the_test(monkeypatch, tmp_path):
 
     monkeypatch.setattr(originals, "_fetch", no_network)
     monkeypatch.chdir(tmp_path)
+    yield
+    Widget.close_all()  # ipywidgets keeps every widget until then: some gigabytes of panels, and slower with each
 
 
 def test_every_public_function_is_a_door_with_valid_values():
