@@ -19,6 +19,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import nbformat
 import pytest
+from jupyterlab_server.config import get_page_config
 from tools import problem
 
 from helpers import course, environment, folders, problems
@@ -537,6 +538,11 @@ def test_settings_name_real_settings(folder):
         package, name = plugin.split(":")
         schema = json.loads(Path(get_app_dir(), "schemas", package, f"{name}.json").read_text(encoding="utf-8"))
         assert set(values) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("folder", [course.LAB_SETTINGS, course.LAB_PRESENTING], ids=lambda folder: folder.name)
+def test_what_a_teacher_installs_adds_no_menu_to_a_lesson(folder):
+    assert "@jupyter/nbgrader" in get_page_config([], str(folder))["disabledExtensions"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a Ctrl-C cannot be sent to one process on Windows")
