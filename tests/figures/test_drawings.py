@@ -271,7 +271,7 @@ def test_nothing_is_cut_and_no_text_lies_on_another(drawing):
 
 def test_the_live_drawing_is_small(drawing):
     """It is sent at every move; pixels are not in it."""
-    assert len(svg.write(drawing, "key")) < (10_000 if len(drawing.shapes) < 240 else 150 * len(drawing.shapes))
+    assert len(svg.write(drawing, "key")) < (10_000 if len(drawing.shapes) < 120 else 150 * len(drawing.shapes))
     assert "data:" not in svg.write(drawing, "key")
 
 
