@@ -406,7 +406,7 @@ def doors() -> dict:
     return found
 
 
-SET = data.digits()
+SET, COLOURS = data.digits(), data.colours()
 DOORS = doors() | {"models.kept_modes": lambda model: models.kept_modes(model).__enter__()}
 
 
@@ -477,6 +477,10 @@ def nothing_leaves_the_test(monkeypatch, tmp_path):
         raise ConnectionError("no network in this test")
 
     monkeypatch.setattr(originals, "_fetch", no_network)
+    colours = data.colours  # it makes them anew, and panels ask for them some thousand times
+    monkeypatch.setattr(
+        data, "colours", lambda *given, **named: colours(*given, **named) if given or named else COLOURS
+    )
     monkeypatch.chdir(tmp_path)
     yield
     Widget.close_all()  # ipywidgets keeps every widget until then: some gigabytes of panels, and slower with each

@@ -75,7 +75,7 @@ class Room:
 
 
 def processes_of(account: rehearsal.Account) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if process.username() == account.name]
+    return [process for process in psutil.process_iter(["username"]) if process.info["username"] == account.name]
 
 
 def server_of(account: rehearsal.Account) -> psutil.Process:
@@ -88,7 +88,10 @@ def environment_of(process: psutil.Process) -> dict[str, str]:
 
 
 def proxy() -> psutil.Process:
-    (found,) = (one for one in psutil.process_iter() if one.ppid() != 1 and parts.PROXY in " ".join(one.cmdline()[1:2]))
+    with_words = psutil.process_iter(["ppid", "cmdline"])  # None for what has ended meanwhile
+    (found,) = (
+        one for one in with_words if one.info["ppid"] != 1 and parts.PROXY in " ".join((one.info["cmdline"] or [])[1:2])
+    )
     return found
 
 

@@ -36,7 +36,7 @@ def test_all_text_is_large_and_nothing_is_cut(page):
     seen = presenting.look(page)
     assert seen.faults == []
     assert len(seen.sizes) > 500 and min(seen.sizes) > presenting.LEAST - 0.01
-    assert len(seen.parts) == 7  # a panel, its picture, four figures and the photograph
+    assert len(seen.parts) == 9  # two panels, their pictures, four figures and the photograph
     assert all(wide <= presenting.WIDE and high <= presenting.HIGH for wide, high in seen.parts)
     assert page.errors == page.console == []
 
