@@ -124,6 +124,9 @@ class Queue:
         self.pause = number("COURSE_HUB_PAUSE", seconds, 0, 60, 3)
         self.free = 0.0  # when the next one may start
 
+    def __deepcopy__(self, memo: dict) -> "Queue":
+        return self  # each spawner gets a copy of its configuration, and all must stand in the same queue
+
     async def __call__(self, spawner: object) -> None:
         now = time.monotonic()
         turn = max(now, self.free)

@@ -133,11 +133,14 @@ def test_a_pause_that_is_no_number_is_refused(pause):
 
 
 def test_servers_start_one_after_the_other():
+    hub = pytest.importorskip("jupyterhub.spawner", reason="it comes with `uv sync --group classroom`")
+
     async def three() -> list[float]:
-        queue, started = parts.Queue("0.2"), []
+        config, started = Config({"Spawner": {"pre_spawn_hook": parts.Queue("0.2")}}), []
 
         async def start() -> None:
-            await queue(None)
+            spawner = hub.SimpleLocalProcessSpawner(config=config)  # takes a copy of what its configuration holds
+            await spawner.pre_spawn_hook(spawner)
             started.append(asyncio.get_running_loop().time())
 
         await asyncio.gather(start(), start(), start())
