@@ -194,11 +194,18 @@ def test_every_file_and_setting_that_the_page_names_is_there():
 def test_the_figures_of_the_page_are_those_of_the_last_run():
     learners, lessons = (table(name) for name in ("classroom.csv", "classroom-lessons.csv"))
     assert figures.START + figures.block(learners, lessons) + figures.END in PAGE
-    assert len(learners) == int(learners[0]["learners"]) and len(lessons) == 14
+    assert len(learners) == int(learners[0]["learners"]) == 30 and len(lessons) == 14
     assert not any(row["failure"] for row in learners + lessons)
     for row in learners:  # "Count 1 GiB for each learner"
         assert float(row["server_pss_mib"]) + float(row["kernel_pss_mib"]) < 1024
     assert max(float(row["data_mib"]) for row in lessons) < 2 * 1024  # the limit of 3 GiB leaves room
+
+
+def test_what_a_kernel_holds_is_what_was_measured():
+    rows = {row["lesson"]: row for row in table("kernel_memory.csv")}
+    first, most = rows["01"], max(rows.values(), key=lambda row: float(row["private"]))
+    assert f"{first['private']} MiB of its own, {first['ratio private']} times as much" in PAGE
+    assert f"({first['bare private']} MiB); after lesson {most['lesson']}, which holds most, {most['private']}" in PAGE
 
 
 def table(name: str) -> list[dict[str, str]]:
