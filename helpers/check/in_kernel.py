@@ -7,6 +7,7 @@ wrong. This finds who replaces a check, not everybody who sets out to deceive it
 
 import builtins
 import copy
+import importlib
 import json
 import math
 import sys
@@ -27,6 +28,7 @@ _THE_KERNELS = ("builtins.input", "builtins.get_ipython", "builtins.display")  #
 
 def begin() -> None:
     """Note what all parts of the checks are, before anything of a copy has run."""
+    importlib.import_module("torch._dynamo")  # torch loads it at the first optimizer, and it replaces torch.manual_seed
     _BEFORE.update(_parts())
 
 
