@@ -17,7 +17,7 @@ from helpers.problems import Problem, number
 
 LAB_CONFIG = ROOT / "classroom" / "jupyter"
 PROXY = "configurable-http-proxy"
-#: The parts of nbgrader, which are a teacher's: 32 MiB in each server. Their buttons are off in `classroom/jupyter`.
+#: The parts of nbgrader, which are a teacher's: 32 MiB in each server. Their buttons are off in `LAB_SETTINGS`.
 NOT_LOADED = {
     f"nbgrader.server_extensions.{name}": False
     for name in ("formgrader", "validate_assignment", "assignment_list", "course_list")
