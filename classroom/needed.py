@@ -2,11 +2,11 @@
 
 import ast
 import builtins
-import symtable
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from IPython.core.inputtransformer2 import TransformerManager
+
+from helpers.progress.names import given, table_of, taken
 
 
 @dataclass(frozen=True)
@@ -16,18 +16,13 @@ class _Statement:
     node: ast.stmt
     own: bool
 
-    @property
-    def table(self) -> symtable.SymbolTable:
-        return symtable.symtable(ast.unparse(self.node), "<cell>", "exec")
-
     def binds(self) -> set[str]:
-        """The names that it gives: of functions, classes, imports and variables."""
-        symbols = self.table.get_symbols()
-        return {one.get_name() for one in symbols if one.is_assigned() or one.is_imported()}
+        """The names that it gives."""
+        return given(table_of(ast.unparse(self.node)))
 
     def wants(self) -> set[str]:
         """The names that it takes from around it, in its functions too."""
-        return set(_taken(self.table))
+        return taken(table_of(ast.unparse(self.node)))
 
     def only(self, name: str) -> ast.stmt:
         """The statement; of an import, only the part that gives this name."""
@@ -36,15 +31,6 @@ class _Statement:
         parts = [part for part in self.node.names if (part.asname or part.name.partition(".")[0]) == name]
         kept = ast.Import(parts) if isinstance(self.node, ast.Import) else None
         return kept or ast.ImportFrom(self.node.module, parts, self.node.level)
-
-
-def _taken(table: symtable.SymbolTable) -> Iterator[str]:
-    at_top = table.get_type() == "module"
-    for symbol in table.get_symbols():
-        if symbol.is_referenced() and (at_top or symbol.is_global()):
-            yield symbol.get_name()
-    for inner in table.get_children():
-        yield from _taken(inner)
 
 
 def _statements(source: str, own: bool) -> list[_Statement]:

@@ -6,7 +6,6 @@ A unit is a section without its exercises, or one exercise. All of it is read fr
 import ast
 import builtins
 import re
-import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from urllib.parse import quote
 from nbformat import NotebookNode
 
 from helpers.authoring import lessons
+from helpers.progress.names import given, table_of, taken
 
 #: The words that later lessons rely on, in the form in which they stand in bold where they are explained.
 WORDS = (
@@ -168,18 +168,10 @@ def names_of(node: ast.AST) -> Iterator[tuple[str, bool]]:
     if isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None), ast.Store):
         yield from ((one.id, not isinstance(one.ctx, ast.Store)) for one in ast.walk(node) if isinstance(one, ast.Name))
         return
-    table = symtable.symtable(ast.unparse(node), "cell", "exec")
-    outer = {name: table.lookup(name) for name in table.get_identifiers()}
-    used = {name for name, symbol in outer.items() if symbol.is_referenced()}
-    inner = list(table.get_children())
-    while inner:
-        scope = inner.pop()
-        inner += scope.get_children()
-        used |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global() and symbol.is_referenced()}
-    defined = {name for name, symbol in outer.items() if symbol.is_assigned() or symbol.is_imported()}
+    table = table_of(ast.unparse(node))
     own = {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()  # it may call itself
-    yield from ((name, True) for name in sorted(used - own) if not hasattr(builtins, name))
-    yield from ((name, False) for name in sorted(defined))
+    yield from ((name, True) for name in sorted(taken(table) - own) if not hasattr(builtins, name))
+    yield from ((name, False) for name in sorted(given(table)))
 
 
 @cache

@@ -2,11 +2,11 @@
 
 import ast
 import re
-import symtable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from helpers.progress.copies import Cell, Copy
+from helpers.progress.names import given, scopes, table_of, taken
 from helpers.progress.tasks import Lesson, Task
 
 PASSED = "[passed] "  # how the words of a check begin that is content, where a copy was saved with them
@@ -90,28 +90,21 @@ def names(source: str) -> tuple[frozenset[str], frozenset[str]]:
     """The names that a cell gives, and those that it needs from other cells."""
     try:
         code = _plain_python(source)
-        tree, table = ast.parse(code), symtable.symtable(code, "cell", "exec")
+        tree, table = ast.parse(code), table_of(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # it will say so itself when it is run
-        given = re.findall(r"^(?:async +)?(?:def|class) +(\w+)|^(\w+)(?: *, *\w+)* *=(?!=)", source, re.MULTILINE)
-        return frozenset(name for pair in given for name in pair if name), frozenset()
-    given, needed, inner = set(), set(), table.get_children()
-    for symbol in table.get_symbols():
-        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-            given.add(symbol.get_name())
-        elif symbol.is_referenced():
-            needed.add(symbol.get_name())
-    while inner:  # functions, classes, comprehensions
-        scope = inner.pop()
-        inner += scope.get_children()
-        for symbol in scope.get_symbols():
-            if symbol.is_global() and symbol.is_referenced():
-                needed.add(symbol.get_name())
-            if symbol.is_declared_global() and symbol.is_assigned():
-                given.add(symbol.get_name())
-    return frozenset(given), frozenset(needed - given | _read_before_they_are_given(tree, given))
+        found = re.findall(r"^(?:async +)?(?:def|class) +(\w+)|^(\w+)(?: *, *\w+)* *=(?!=)", source, re.MULTILINE)
+        return frozenset(name for pair in found for name in pair if name), frozenset()
+    declared = {
+        symbol.get_name()
+        for scope in scopes(table)
+        for symbol in scope.get_symbols()
+        if symbol.is_declared_global() and symbol.is_assigned()
+    }
+    gives = given(table) | declared
+    return frozenset(gives), frozenset(taken(table) - gives | _read_before_they_are_given(tree, gives))
 
 
-def _read_before_they_are_given(tree: ast.Module, given: set[str]) -> set[str]:
+def _read_before_they_are_given(tree: ast.Module, gives: set[str]) -> set[str]:
     """Names such as x in `x = x + 1`, which come from another cell although this one gives them."""
     found, so_far = set(), set()
     for statement in tree.body:
@@ -124,7 +117,7 @@ def _read_before_they_are_given(tree: ast.Module, given: set[str]) -> set[str]:
         if isinstance(statement, ast.AugAssign):
             read |= stored
         inner = isinstance(statement, ast.For | ast.With | ast.AsyncFor | ast.AsyncWith)  # they give names first
-        found |= (read & given) - so_far - (stored if inner else set())
+        found |= (read & gives) - so_far - (stored if inner else set())
         so_far |= stored | {
             (alias.asname or alias.name).partition(".")[0]
             for node in ast.walk(statement)
