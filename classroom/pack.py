@@ -89,24 +89,35 @@ def tracked_files(root: Path) -> list[str]:
     return names
 
 
-def tools() -> list[str]:
-    """The path of uv; `Problem` if it or pip is missing."""
+def path_of_uv() -> str:
+    """Where uv lies; `Problem` if it or pip is missing."""
     if find_spec("pip") is None or find_spec("uv") is None:
         raise Problem("`course pack` needs uv and pip in this environment; run `uv sync --group classroom`.")
     from uv import find_uv_bin
 
-    return [find_uv_bin()]
+    return find_uv_bin()
 
 
-def needed(root: Path, system: System, python: str, links: list[str], only_links: bool) -> list[Wheel]:
+def sources(wheels: list[str], alone: bool) -> list[str]:
+    """What uv and pip are told alike: to look for wheels in these folders too, or there alone.
+
+    Raises `Problem` for what is no folder.
+    """
+    links = [str(Path(place).expanduser().absolute()) for place in wheels]
+    for place in links:
+        if not Path(place).is_dir():
+            raise Problem(f"--find-links is {place}, which is no folder; give one that holds wheels.")
+    return [option for place in links for option in ("--find-links", place)] + ["--no-index"] * alone
+
+
+def needed(root: Path, system: System, python: str, where: list[str]) -> list[Wheel]:
     """All wheels that the course, its installation and pip itself need there, in the versions that were tested.
 
-    links: folders with more wheels. Raises `Problem` if something has no wheel there.
+    where: `sources`. Raises `Problem` if something has no wheel there.
     """
     build = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
-    command = [*tools(), "pip", "compile", "--quiet", "--only-binary", ":all:", "--python-version", python]
-    command += ["--python-platform", system.uv, "--format", "pylock.toml", "--no-header"]
-    command += [part for place in links for part in ("--find-links", place)] + ["--no-index"] * only_links
+    command = [path_of_uv(), "pip", "compile", "--quiet", "--only-binary", ":all:", "--python-version", python]
+    command += ["--python-platform", system.uv, "--format", "pylock.toml", "--no-header", *where]
     done = subprocess.run(
         [*command, "pyproject.toml", "-"],
         cwd=root,
@@ -163,7 +174,7 @@ def put(folder: Path, name: str, content: bytes) -> None:
     os.replace(part, target)
 
 
-def fetch(wheels: list[Wheel], system: System, python: str, target: Path, links: list[str], only_links: bool) -> None:
+def fetch(wheels: list[Wheel], system: System, python: str, target: Path, where: list[str]) -> None:
     """Have pip bring those that are not there. Raises `Problem` if that breaks off."""
     missing, batch = [one for one in wheels if not _there(one, target)], []
     for place, one in enumerate(missing):
@@ -171,7 +182,7 @@ def fetch(wheels: list[Wheel], system: System, python: str, target: Path, links:
         if place + 1 < len(missing) and sum(each.size for each in [*batch, missing[place + 1]]) <= BATCH:
             continue
         print(f"  {place + 1} of {len(missing)}: {', '.join(each.name for each in batch)}"[:110], flush=True)
-        _fetch(batch, system, python, target, links, only_links)
+        _fetch(batch, system, python, target, where)
         batch = []
 
 
@@ -179,7 +190,7 @@ def _there(wheel: Wheel, target: Path) -> bool:
     return any((target / name).is_file() for name in wheel.files)
 
 
-def _fetch(wheels: list[Wheel], system: System, python: str, target: Path, links: list[str], only_links: bool) -> None:
+def _fetch(wheels: list[Wheel], system: System, python: str, target: Path, where: list[str]) -> None:
     part = target.with_name(".part")  # on the same disk, as the temporary folder may be small
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -192,8 +203,7 @@ def _fetch(wheels: list[Wheel], system: System, python: str, target: Path, links
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--python-version", python, "--implementation", "cp"]
     command += [option for tag in system.wheels for option in ("--platform", tag)] + ["--require-hashes"] * hashed
-    command += [option for place in links for option in ("--find-links", place)] + ["--no-index"] * only_links
-    command += ["--dest", str(part / "done"), "--requirement", str(part / "wanted.txt")]
+    command += [*where, "--dest", str(part / "done"), "--requirement", str(part / "wanted.txt")]
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(part)})
         if done.returncode:
@@ -250,11 +260,8 @@ def pack(chosen: argparse.Namespace, root: Path) -> int:
     folder, order = Path(chosen.folder).expanduser().absolute(), {"python": chosen.python, "systems": names}
     goes_on = begun(folder, order)
     files = {f"course/{name}": root / name for name in tracked_files(root)}
-    links = [str(Path(place).expanduser().absolute()) for place in chosen.find_links]
-    for place in links:
-        if not Path(place).is_dir():
-            raise Problem(f"--find-links is {place}, which is no folder; give one that holds wheels.")
-    found = {name: needed(root, SYSTEMS[name], chosen.python, links, chosen.no_index) for name in names}
+    where = sources(chosen.find_links, chosen.no_index)
+    found = {name: needed(root, SYSTEMS[name], chosen.python, where) for name in names}
     for name, wheels in found.items():
         largest = sorted(wheels, key=lambda one: -one.size)[:3]
         said = ", ".join(f"{one.name} {readable(one.size)}" for one in largest)
@@ -272,7 +279,7 @@ def pack(chosen: argparse.Namespace, root: Path) -> int:
         put(folder, name, path.read_bytes())
     for name, wheels in found.items():
         print(f"Wheels for {SYSTEMS[name].words}:")
-        fetch(wheels, SYSTEMS[name], chosen.python, folder / "wheels", links, chosen.no_index)
+        fetch(wheels, SYSTEMS[name], chosen.python, folder / "wheels", where)
     room = readable(course + 3 * max(sum(one.size for one in wheels) for wheels in found.values()))
     put(folder, FIRST, first_words(names, chosen.python, room).encode())
     put(folder, INSTALLER, Path(__file__).with_name("pack_install.py").read_bytes())

@@ -181,11 +181,11 @@ def test_a_download_that_broke_off_goes_on(tmp_path, monkeypatch):
     wheels = [pack.Wheel(path.name.split("-")[0], "1.0", 1, (path.name,), ()) for path in (first, second)]
     monkeypatch.setattr(pack, "BATCH", 1)
     second.rename(tmp_path / second.name)
-    said = problem(lambda: pack.fetch(wheels, system, PYTHON, target, [str(links)], True))
+    said = problem(lambda: pack.fetch(wheels, system, PYTHON, target, pack.sources([str(links)], True)))
     assert "start the same command again" in said and [path.name for path in target.iterdir()] == [first.name]
     (target / first.name).write_bytes(b"is not fetched again")
     (tmp_path / second.name).rename(second)
-    pack.fetch(wheels, system, PYTHON, target, [str(links)], True)
+    pack.fetch(wheels, system, PYTHON, target, pack.sources([str(links)], True))
     assert (target / first.name).read_bytes() == b"is not fetched again"
     assert (target / second.name).read_bytes() == second.read_bytes()
     assert [path.name for path in target.parent.iterdir()] == ["wheels"]  # nothing of the broken one is left
