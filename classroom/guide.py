@@ -18,7 +18,7 @@ from torch import nn
 from classroom import boards, outline
 from classroom.notes import DISCUSSIONS, MISTAKES
 from classroom.outline import Lesson
-from classroom.paths import places, shown_minutes
+from classroom.paths import exercises, places, shown_minutes
 from helpers import capstone, check
 from helpers.authoring import lessons
 from helpers.check.core import Exercise, Question
@@ -204,8 +204,8 @@ def table(lesson: Lesson) -> Iterator[str]:
     for section in lesson.sections:
         units = lesson.of(section)
         spent = shown_minutes(sum(unit.minutes for unit in units))
-        tasks = ", ".join(f"{unit.exercise.number} ({unit.minutes} min)" for unit in units if unit.exercise)
-        yield f"| [{section.title}]({lesson.link(section)}) | {spent} | {contents(section)} | {tasks} |"
+        what = f"[{section.title}]({lesson.link(section)}) | {spent} | {contents(section)}"
+        yield f"| {what} | {exercises(units)} |"
     yield ""
 
 

@@ -9,16 +9,10 @@ import resource
 import sys
 from pathlib import Path
 
+from classroom.walls import lower
 from helpers import folders
 from helpers.course import copy_lessons
 from helpers.problems import Problem
-
-
-def limit(kind: int, most: int) -> None:
-    """Let this process and all that it starts have at most so much; less where less was allowed before."""
-    _, allowed = resource.getrlimit(kind)
-    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
-    resource.setrlimit(kind, (most, most))
 
 
 def main(arguments: list[str]) -> None:
@@ -32,9 +26,9 @@ def main(arguments: list[str]) -> None:
     except Problem as problem:  # a full disk, say: the server still opens, so that something can be deleted
         print(problem, file=sys.stderr)
     if "MEM_LIMIT" in os.environ:  # of the hub's configuration, in bytes
-        limit(resource.RLIMIT_DATA, int(os.environ["MEM_LIMIT"]))
+        lower(resource.RLIMIT_DATA, int(os.environ["MEM_LIMIT"]))
     if "COURSE_PROCESSES" in os.environ:  # not in containers: there, all learners count as one
-        limit(resource.RLIMIT_NPROC, int(os.environ["COURSE_PROCESSES"]))
+        lower(resource.RLIMIT_NPROC, int(os.environ["COURSE_PROCESSES"]))
     os.execv(sys.executable, [sys.executable, "-P", "-m", "jupyterhub.singleuser", *arguments])
 
 

@@ -39,6 +39,11 @@ class Take:
         return not self.sections or number in self.sections
 
     @property
+    def at_home(self) -> list[Unit]:
+        """Those that go home."""
+        return [unit for unit in self.read if unit not in self.taken]
+
+    @property
     def minutes(self) -> int:
         """Those in class."""
         return sum(unit.minutes for unit in self.taken)
@@ -273,11 +278,10 @@ def weeks(path: Course) -> Iterator[str]:
     for sitting in path.sittings:
         pause, take = sitting.blocks
         lesson = outline.course()[take.lesson]
-        home = [unit for unit in take.read if unit not in take.taken]
         begin, end = (f"{minutes // 60}:{minutes % 60:02}" for minutes in (pause.minutes, sitting.used))
         link = f"[{lesson.number} · {lesson.title}]({lesson.link()})"
-        tasks = exercises(take.taken)
-        yield f"| {sitting.title[5:]} | {begin} to {end} | {link} | {take.minutes} | {tasks} | {exercises(home)} |"
+        tasks = f"{exercises(take.taken)} | {exercises(take.at_home)}"
+        yield f"| {sitting.title[5:]} | {begin} to {end} | {link} | {take.minutes} | {tasks} |"
     yield f"\nEach week begins with 5 minutes: *{AGAIN.what.lower()}*. What is left of the 60 is for questions.\n"
 
 
@@ -415,10 +419,9 @@ def document() -> str:
             lines += weeks(path)
         else:
             lines += [line for sitting in path.sittings for line in timetable(sitting)]
-        home = {take.lesson: [unit for unit in take.read if unit not in take.taken] for take in path.takes}
-        home = "; ".join(f"lesson {number}, exercise {exercises(units)}" for number, units in home.items() if units)
-        if home and path.title != "Term":
-            lines += [f"**For home**, from sections that were done: {home}.", ""]
+        sent = [f"lesson {take.lesson}, exercise {exercises(take.at_home)}" for take in path.takes if take.at_home]
+        if sent and path.title != "Term":
+            lines += [f"**For home**, from sections that were done: {'; '.join(sent)}.", ""]
         if left_out(path):
             lines += ["**Left out, and what it costs later:**", "", *costs(path)]
         else:

@@ -13,6 +13,7 @@ import struct
 import sys
 import sysconfig
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from helpers.folders import ROOT
@@ -48,20 +49,23 @@ def _readable() -> list[str]:
     return sorted(found - {"/", os.path.realpath(ROOT)})
 
 
+def lower(kind: int, most: int) -> None:
+    """Let this process and all that it starts have at most so much; less where less was allowed before."""
+    allowed = resource.getrlimit(kind)[1]
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(kind, (most, most))
+
+
 def limit(seconds: float) -> None:
     """Limit this process: memory, processor time, the size of files."""
-    for what, most in (
+    for kind, most in (
         (resource.RLIMIT_DATA, _MEMORY),
         (resource.RLIMIT_CPU, int(seconds) + 5),
         (resource.RLIMIT_FSIZE, 2**28),
         (resource.RLIMIT_CORE, 0),
     ):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        try:
-            resource.setrlimit(what, (most, most))
-        except (OSError, ValueError):  # macOS knows no RLIMIT_DATA of this kind
-            continue
+        with suppress(OSError, ValueError):  # macOS knows no RLIMIT_DATA of this kind
+            lower(kind, most)
 
 
 def build(folder: str, look: bool, touched: Callable[[str], None]) -> None:

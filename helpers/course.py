@@ -185,10 +185,11 @@ def lesson_named(wanted: str, source: Path) -> str:
 
 def fresh_copy(name: str, source: Path, work: Path) -> str:
     """Put one more clean copy of the lesson beside those in ``work``; return its name."""
-    text, number = without_outputs(source / name), 1
-    while not place(text, work / f"{Path(name).stem}_fresh_{number}.ipynb"):
-        number += 1
-    return f"{Path(name).stem}_fresh_{number}.ipynb"
+    text = without_outputs(source / name)
+    while True:  # until nobody takes the name meanwhile
+        copy = free_name(work, f"{Path(name).stem}_fresh")
+        if place(text, work / copy):
+            return copy
 
 
 def copy_to_present(name: str, source: Path, folder: Path) -> str:
