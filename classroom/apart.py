@@ -129,6 +129,9 @@ def _in_fork(task: bytes, write_end: int, folder: str, seconds: float, look: boo
     os.environ.update(HOME=folder, TMPDIR=folder, COURSE_WORK=folder, MPLCONFIGDIR=folder)
     tempfile.tempdir = folder
     sys.dont_write_bytecode = True  # beside the packages that it imports
+    # Each fork makes PyTorch's pool of threads anew when it is first used; were that by autograd's threads for several
+    # devices at once, as in a trace, some would find none, and PyTorch aborts.
+    sys.modules["torch"].set_num_threads(1)
     stream = os.fdopen(write_end, "wb")
 
     def say(kind: bytes, data: bytes) -> None:
@@ -193,7 +196,6 @@ def main(look: bool) -> None:
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     for name in (*_FOR_ANSWERS, *(["helpers.check"] if look else [])):
         importlib.import_module(name)
-    sys.modules["torch"].set_num_threads(1)
     gc.freeze()  # a collection would copy all that a fork shares with us
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what an answer prints is no message of ours
