@@ -31,12 +31,17 @@ class Reference:
 
     def burst(self) -> None:
         """A few steps more, timed."""
-        with self.watch.running():
-            for _ in range(_BURST):
+        for _ in range(_BURST):
+            with self.watch.running():
                 self._training.step(self._rows)
         self._steps += _BURST
 
     @property
-    def epoch(self) -> float:
-        """Seconds of processor time that one epoch takes."""
-        return self.watch.thread / self._steps * self._images / len(self._rows)
+    def step(self) -> float:
+        """Seconds of processor time that a step takes, in the mean."""
+        return self.watch.thread / self._steps
+
+    @property
+    def steps(self) -> float:
+        """Steps in one epoch, as a number that need not be whole."""
+        return self._images / len(self._rows)

@@ -135,7 +135,7 @@ class Report:
 
     def _time_lever(self, tier: Tier) -> str:
         each = self.time / max(self.epochs, 1e-9)
-        over = f"{self.time:.1f} is too long"
+        over = f"{self.time:.2f} is too long"
         if (fewer := int(tier.time / each)) >= 1:
             return f"{over}; an epoch takes {each:.2f}, so {fewer} of them fit."
         return f"{over}, and so is one epoch ({each:.2f}): larger micro-batches or a smaller network."

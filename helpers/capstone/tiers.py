@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from helpers.units import MIB, readable
 
-#: What time is counted in, so that it is fair on every machine: measured beside the training, in turns with it.
+#: What time is counted in, so that it is fair on every machine: measured in turns with the training.
 UNIT = "default epochs"
 
 

@@ -46,7 +46,7 @@ def _missed(tier: capstone.Tier, report: capstone.Report) -> str:
         )
     if report.time > tier.time:
         lacks.append(
-            f"It took {report.time:.1f} default epochs, allowed are {tier.time:g}. Fewer epochs, a smaller network or "
+            f"It took {report.time:.2f} default epochs, allowed are {tier.time:g}. Fewer epochs, a smaller network or "
             "larger micro-batches take less."
         )
     left = [f"{readable(tier.bytes - report.peak)} of memory"] * (report.peak < tier.bytes)

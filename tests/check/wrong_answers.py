@@ -438,7 +438,7 @@ WRONG = {
         "4.85 MiB more than quick allows (8.00 MiB). Largest part: temporaries. Enough alone would be": Design(),
         "quick is a dict; expected Design, as in quick = capstone.Design(width=8)": {"width": 8},
         "quick is a type": Design,
-        "default epochs, allowed are 1. Fewer epochs": Design(width=2, depth=1, batch_size=16, epochs=3),
+        "default epochs, allowed are 1. Fewer epochs": Design(width=2, depth=1, batch_size=16, epochs=6),
         "asked are 80%. It is hardly better": Design(width=2, batch_size=32, epochs=1),
     },
     "small": {
