@@ -36,6 +36,13 @@ def test_seeds_and_machines_do_not_decide(name):
     assert {int(row["peak"]) for row in table} == {preview(PROOFS[name]).peak}
 
 
+def test_a_busy_computer_fails_no_design():
+    """By the mean of its steps, this one measured up to 8.6 there, where 7 are allowed."""
+    table = rows(f"sharp, beside {DESIGNS['OTHERS']} trainings")
+    assert len(table) == 10 and all(row["reached"] == "sharp" and not row["findings"] for row in table)
+    assert max(float(row["time"]) for row in table) <= 1.15 * max(float(row["time"]) for row in rows("sharp"))
+
+
 @pytest.mark.parametrize("name", RIVALS)
 def test_a_good_design_does_not_reach_two_tiers_with_most_seeds(name):
     table = rows(name)
