@@ -1,6 +1,5 @@
 """Every exercise: the folded solution passes; stubs, slips and other wrong answers get a message, never a traceback."""
 
-import ast
 import copy
 import random
 
@@ -13,6 +12,7 @@ from helpers import capstone, check
 from helpers.authoring import lessons
 from helpers.check import Verdict, core
 from helpers.check.core import Exercise
+from helpers.progress.names import given, table_of, taken
 
 EXERCISES = [exercise for path in lessons.LESSONS for exercise in lessons.exercises(path)]
 NAMES = [exercise.name for exercise in EXERCISES]
@@ -31,14 +31,20 @@ def evaluated(exercise, source) -> object:
 SOLUTIONS = {exercise.name: evaluated(exercise, exercise.solution) for exercise in EXERCISES}
 
 
-def without_panels(cells: list) -> list:
-    """The code cells without those that show panels, which nbval runs, but for panels that other cells use."""
-    names = {"used": set()}
-    for cell in cells:
-        nodes = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)]
-        names[cell.id] = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
-        names["used"] |= set() if "-panel" in cell.id else {node.id for node in nodes}
-    return [cell for cell in cells if "-panel" not in cell.id or names[cell.id] & names["used"]]
+def around(exercises: list, cells: list) -> list:
+    """The cells of the exercises and their checks, those that use what an exercise gives, and what all these need.
+
+    No other cell can be changed by a solution, and nbval runs them all.
+    """
+    gives, takes = ({cell.id: of(table_of(cell.source)) for cell in cells} for of in (given, taken))
+    asked = set().union(*(gives[one.stub.id] | given(table_of(one.solution)) for one in exercises))
+    kept = {exercise.check.id for exercise in exercises}
+    kept |= {cell.id for cell in cells if asked & (gives[cell.id] | takes[cell.id]) and "-panel" not in cell.id}
+    for cell in reversed(cells):  # what a kept cell takes is given above it
+        below = [other.id for other in cells[cells.index(cell) + 1 :] if other.id in kept]
+        if gives[cell.id] & set().union(*(takes[other] for other in below)):
+            kept.add(cell.id)
+    return [cell for cell in cells if cell.id in kept]
 
 
 @pytest.mark.parametrize("path", [*filter(lessons.exercises, lessons.LESSONS)], ids=lambda path: path.stem)
@@ -48,7 +54,7 @@ def test_lesson_with_all_solutions_passes_every_check(path, tmp_path, monkeypatc
     for cell in lesson.cells:
         if cell.id in found:
             cell.source = found[cell.id].solution
-    lesson.cells = without_panels(lessons.code_cells(lesson))
+    lesson.cells = around([*found.values()], lessons.code_cells(lesson))
     done = lessons.run(lesson, tmp_path)
     for cell in done.cells:
         if "check" in lessons.tags(cell):
