@@ -32,8 +32,9 @@ import psutil
 
 # In this folder, `classroom` would be this file.
 sys.path[:] = [folder for folder in sys.path if Path(folder) != Path(__file__).parent]
-from classroom import figures, rehearsal  # noqa: E402
+from classroom import figures, hub, rehearsal  # noqa: E402
 from helpers import folders  # noqa: E402
+from helpers.problems import Problem  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LEARNERS, LESSONS = RESULTS / "classroom.csv", RESULTS / "classroom-lessons.csv"
@@ -235,6 +236,15 @@ def stop_once(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def own_hub_refuses() -> str:
+    """Why a hub that is started here without a rehearsal would stop, "" if it would not."""
+    try:
+        hub.stop_if_learners_cannot_reach(Path(sys.executable), hub.LAB_SETTINGS, hub.LAB_CONFIG)
+    except Problem as problem:
+        return f"The rehearsal lent its learners a Python of its own. Your hub would not start: {problem}"
+    return ""
+
+
 def main(arguments: list[str]) -> int:
     """Hold the class; 0 if nobody failed."""
     parser = argparse.ArgumentParser(description="A class on a hub, without people.")
@@ -270,6 +280,9 @@ def main(arguments: list[str]) -> int:
         facts |= {"available_first_mib": machine.first // MIB, "available_lowest_mib": machine.lowest // MIB}
     if not chosen.only_try:
         write(LESSONS if chosen.lessons else LEARNERS, rows, facts)
+    elif refusal := own_hub_refuses():
+        print(refusal)
+        return 1
     return 1 if any(row.failure for row in rows) else 0
 
 

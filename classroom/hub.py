@@ -68,8 +68,8 @@ def stop_if_learners_cannot_reach(*paths: Path) -> None:
         if part := closed_to_others(path):
             raise Problem(
                 f"The learners' accounts cannot use {path}, because {part} is closed to them; clone the course into a "
-                "folder that all can read, such as /opt, and install there a Python that all can read: "
-                "`UV_PYTHON_INSTALL_DIR=/opt/python uv sync --managed-python --group classroom`."
+                "folder that all can read, such as /opt, and install there with a Python that all can read: "
+                "`uv sync --python /usr/bin/python3 --group classroom`."
             )
 
 
