@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
-from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbgrader import preprocessors, utils
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -57,6 +57,7 @@ def configure(c) -> None:
         preprocessors.AssignLatePenalties,
         preprocessors.CheckCellMetadata,
     ]
+    c.GenerateFeedback.preprocessors = [preprocessors.GetGrades, OnlyExercises, CSSHTMLHeaderPreprocessor]
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -211,6 +212,21 @@ def write_verdicts(notebook: NotebookNode, verdicts: dict[str, Verdict]) -> None
             cell.outputs.append(error)
 
 
+def only_exercises(notebook: NotebookNode) -> list[NotebookNode]:
+    """What feedback shows: of each exercise its task, the answer, and the check with what it says."""
+    cells, task = [], None
+    for cell in notebook.cells:
+        if utils.is_solution(cell) or utils.is_grade(cell):
+            if utils.is_grade(cell):
+                check = asked(cell)
+                cell.source = f"check.{check.name}({check.expression})"
+            cells += [one for one in (task, cell) if one is not None]
+            task = None
+        elif cell.cell_type == "markdown" and cell.source.startswith("### Exercise"):
+            task = cell
+    return cells
+
+
 @cache
 def shared_judge(seconds: float) -> Judge:
     """The one judge of this process: its processes stay warm, and end with it."""
@@ -232,6 +248,15 @@ class TakeAnswers(_OfTheCourse):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """The notebook to be graded. Nothing that the submission claims about points, cells or outputs is in it."""
         return only_answers(nb, self.source(resources)), resources
+
+
+class OnlyExercises(NbGraderPreprocessor):
+    """Leaves the lesson itself out of a page of feedback, which is there for the answers."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """The notebook without the cells between its exercises."""
+        nb.cells = only_exercises(nb)
+        return nb, resources
 
 
 class JudgeAnswers(_OfTheCourse):

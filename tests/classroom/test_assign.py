@@ -302,6 +302,16 @@ def test_feedback_says_why(graded, student, name, words):
     assert words in (folder / "feedback" / student / name / f"{name}.html").read_text()
 
 
+def test_feedback_shows_the_exercises_and_nothing_between_them(graded):
+    folder, _ = graded
+    page = (folder / "feedback" / "zoe" / LESSON_01 / f"{LESSON_01}.html").read_text()
+    exercises = lessons.exercises(lessons_folder() / f"{LESSON_01}.ipynb")
+    titles = [one.task.source.splitlines()[0].removeprefix("### ") for one in exercises]
+    headings = re.findall(r"<h\d[^>]*>(.*?)<", page)
+    assert [head for head in headings if not head.startswith(LESSON_01)] == titles
+    assert "Predict" not in page and "verdict" not in page and "Hint 1" not in page
+
+
 def test_feedback_comes_back_by_the_exchange(graded, exchanged):
     folder, root, home = exchanged
     told = assign.gradebook_api(folder).release_feedback(LESSON_01, ME)
