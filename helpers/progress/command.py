@@ -147,7 +147,8 @@ def _teacher(chosen: argparse.Namespace, known: dict[str, Lesson], limit: float,
         done.append(one)
         _say(f"\r{len(done)} of {len(copies)} copies")
     _say("\r" + " " * 30 + "\r")
-    print(report.table(done, max(shutil.get_terminal_size().columns, 60)))
+    columns = shutil.get_terminal_size(fallback=(120, 24)).columns  # where the output goes into a file, 120
+    print(report.table(done, max(columns, 60)))
     print(f"\n{report.counts(done, known)}\n\n{len(copies)} copies in {time.monotonic() - start:.0f} s.")
     if target:
         _write(target, report.as_csv(done, folder))

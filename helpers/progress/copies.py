@@ -151,7 +151,7 @@ def _cells(path: Path, mode: int, version: tuple[int, int]) -> tuple[Cell, ...]:
         raise Damaged("brackets within brackets without end") from None
     except ValueError as error:
         cut = content.rstrip()[-1:] != b"}"
-        raise Damaged(f"{'cut off' if cut else 'no JSON'} ({error})"[:200]) from None
+        raise Damaged("its end is missing" if cut else f"no notebook can be read from it ({error})"[:200]) from None
     if not isinstance(notebook, dict):
         raise Damaged("JSON, but no notebook")
     if "cells" not in notebook and "worksheets" in notebook:

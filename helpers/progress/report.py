@@ -13,6 +13,7 @@ from helpers.progress.tasks import Lesson
 
 COLUMNS = ("who", "lesson", "number", "exercise", "state", "passed", "message", "file")
 _WIDEST_NAME = 24
+_MOST_LINES = 3  # that what is said of a copy may take in the table
 
 
 def plain(words: object) -> str:
@@ -38,19 +39,37 @@ def fitted(words: str, room: int) -> str:
     return words + " " * (room - width(words))
 
 
+def wrapped(words: str, room: int) -> list[str]:
+    """Words in lines of so many columns, at least one and at most `_MOST_LINES`: the last is cut with a sign."""
+    lines = [""]
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if width(longer) <= room or not lines[-1] or len(lines) == _MOST_LINES:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [fitted(line, room) for line in lines]
+
+
 def table(copies: Sequence[Sequence[Result]], columns: int) -> str:
-    """One line for each copy: whose, which lesson, how many exercises pass, and what is said of the first that does
-    not. columns: how wide the terminal is."""
+    """Up to three lines for each copy: whose, which lesson, how many exercises pass, and what is said of the rest.
+
+    Of the first that does not pass there is the message, of the others the name. columns: how wide the terminal is.
+    """
     rows = [_row(results) for results in copies]
     twice = {pair for pair, count in Counter((row[0], row[1]) for row in rows).items() if count > 1}
     for row, results in zip(rows, copies, strict=True):
         if (row[0], row[1]) in twice:
             row[0] = plain(f"{row[0]}: {results[0].copy.path.name}")
     rows.sort(key=lambda row: (row[0].casefold(), row[1]))
-    head = ["who", "lesson", "passed", "first that does not pass"]
+    head = ["who", "lesson", "passed", "what does not pass"]
     name = min(max(width(row[0]) for row in [head, *rows]), _WIDEST_NAME)
     rooms = [name, 6, 7, max(columns - name - 6 - 7 - 6, 20)]
-    lines = ["  ".join(fitted(part, room) for part, room in zip(row, rooms, strict=True)) for row in [head, *rows]]
+    lines = []
+    for *begins, words in [head, *rows]:
+        for part in wrapped(words, rooms[-1]):
+            lines.append("  ".join(fitted(one, room) for one, room in zip([*begins, part], rooms, strict=True)))
+            begins = [""] * len(begins)
     return "\n".join(line.rstrip() for line in [lines[0], "-" * min(columns, sum(rooms) + 6), *lines[1:]])
 
 
@@ -62,8 +81,9 @@ def _row(results: Sequence[Result]) -> list[str]:
     passed = sum(result.passed for result in results)
     rest = [result for result in results if not result.passed]
     rest.sort(key=lambda result: result.state == "not begun")
+    others = f" And {', '.join(f'{one.exercise} {one.state}' for one in rest[1:])}." if rest[1:] else ""
     words = f"{rest[0].exercise} {rest[0].state}{': ' * bool(rest[0].message)}{plain(rest[0].message)}" if rest else ""
-    return [who, lesson, f"{passed} of {len(results)}", words]
+    return [who, lesson, f"{passed} of {len(results)}", f"{words}{others}"]
 
 
 def counts(copies: Iterable[Sequence[Result]], lessons: dict[str, Lesson]) -> str:

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -97,7 +98,8 @@ class Kernel:
         for code in answer["sources"]:
             reply = self.run(code, max(end - time.monotonic(), 1))
             if reply["status"] != "ok":
-                failed = f"a cell stopped with {reply.get('ename')}: {reply.get('evalue')}"
+                where = re.sub(r"\(\d+\.py, line (\d+)\)$", r"(line \1)", str(reply.get("evalue")))  # the kernel's name
+                failed = f"a cell stopped with {reply.get('ename')}: {where}"
         ask = f"__import__('helpers.check.in_kernel', fromlist=['x']).verdict({answer['name']!r}, "
         ask += f"lambda: ({answer['argument']}\n))"
         reply = self.run("pass", max(end - time.monotonic(), 1), ask)

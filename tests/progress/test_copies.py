@@ -113,9 +113,9 @@ def deep(levels):
 
 DAMAGES = {
     "": "the file is empty",
-    "{": "cut off",
-    json.dumps(copy_of("00"))[:3000]: "cut off",
-    "<html></html>}": "no JSON",
+    "{": "its end is missing",
+    json.dumps(copy_of("00"))[:3000]: "its end is missing",
+    "<html></html>}": "no notebook can be read from it",
     "[1]": "JSON, but no notebook",
     '{"cells": []}': "without cells",
     '{"cells": 3}': "without cells",
@@ -262,8 +262,11 @@ def test_a_terminal_is_not_steered_and_lines_keep_their_width():
     text = report.table([results(name, "word " * 50) for name in names_], 80)
     assert "\x1b" not in text and "\u202e" not in text
     lines = text.split("\n")
-    assert len(lines) == 2 + len(names_) and all(report.width(line) <= 80 for line in lines)
-    assert len({report.width(line[: line.index(" of ")]) for line in lines[2:]}) == 1  # in one column
+    assert len(lines) == 2 + 3 * len(names_) and all(report.width(line) <= 80 for line in lines)  # no more than three
+    firsts = lines[2::3]
+    assert len({report.width(line[: line.index(" of ")]) for line in firsts}) == 1  # in one column
+    assert all(line.startswith(" " * 20) and "word" in line for place in (3, 4) for line in lines[place::3])
+    assert all(line.endswith("…") for line in lines[4::3])
 
 
 def test_two_copies_of_one_learner_are_told_apart_and_exercises_counted():
