@@ -36,8 +36,8 @@ REMEDIES = {
     ),
     "all screens": (
         "Print, or show from any browser, what the lessons said when they were stored: `uv run jupyter nbconvert "
-        "--to html --output-dir work notebooks/01_batch_dimension.ipynb` makes one file with all outputs and "
-        "pictures in it. Ask the Predict questions, show of hands, then read the output."
+        "--config classroom/html_config.py notebooks/01_batch_dimension.ipynb` puts one file with all outputs and "
+        "pictures into `work/html/`. Ask the Predict questions, show of hands, then read the output."
     ),
     "the network": (
         "Nothing in a lesson needs it once `uv run course` has installed everything. The digits, the photographs "
@@ -63,8 +63,8 @@ REMEDIES = {
         "`stored` it does so from the start, which is quicker too."
     ),
     "you run late": (
-        "The last exercise of a lesson goes home, then *For the curious*. Never cut *Read this error*: it is what"
-        " they will need first."
+        "The last exercise of a lesson goes home, then *For the curious*. Keep *Read this error* where you can: it is "
+        "what they will need first."
     ),
 }
 

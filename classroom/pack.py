@@ -257,7 +257,7 @@ def pack(chosen: argparse.Namespace, root: Path) -> int:
         oldest = dotted(OLDEST_PYTHON)
         raise Problem(f"--python is {chosen.python!r}; allowed is {oldest} or newer, as in --python 3.12.")
     names = sorted(set(chosen.platform or [this_system()]))
-    folder, order = Path(chosen.folder).expanduser().absolute(), {"python": chosen.python, "systems": names}
+    folder, order = Path(chosen.folder).expanduser().resolve(), {"python": chosen.python, "systems": names}
     goes_on = begun(folder, order)
     files = {f"course/{name}": root / name for name in tracked_files(root)}
     where = sources(chosen.find_links, chosen.no_index)
@@ -287,7 +287,7 @@ def pack(chosen: argparse.Namespace, root: Path) -> int:
     put(folder, SUMS, sums(folder).encode())
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"The pack is ready in {folder} ({readable(size)}). Learners begin with {FIRST}.")
-    print(f"Python {chosen.python} itself is not in it: it must be on their machines.")
+    print(f"Python {chosen.python} itself is not in it: exactly this version must be on their machines.")
     return 0
 
 
@@ -313,7 +313,12 @@ def main(arguments: list[str], root: Path = folders.ROOT) -> int:
         choices=sorted(SYSTEMS),
         help="the learners' system; give it twice or more for several in one pack (without it: this machine's)",
     )
-    parser.add_argument("--python", default="3.12", metavar="3.12", help="the learners' Python (without it: 3.12)")
+    parser.add_argument(
+        "--python",
+        default="3.12",
+        metavar="3.12",
+        help="the learners' Python, for which wheels are made (without it: 3.12)",
+    )
     parser.add_argument("--size", action="store_true", help="only say what would be fetched, and how large it is")
     parser.add_argument(
         "--find-links", action="append", default=[], metavar="FOLDER", help="a folder with wheels of your own"

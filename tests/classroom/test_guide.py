@@ -16,6 +16,7 @@ from classroom import boards, guide, notes, outline
 from helpers import check, panels
 from helpers.authoring import lessons
 from helpers.figures import paper, shapes, svg
+from helpers.folders import ROOT
 
 TEXT = guide.DOCUMENT.read_text(encoding="utf-8")
 PARTS = dict(zip(outline.course(), TEXT.split("\n## Lesson ")[1:], strict=True))
@@ -68,12 +69,10 @@ def test_the_contents_name_every_lesson():
 def test_jupyter_names_headings_as_the_links_do(tmp_path):
     """The remedy of the guide for a room without screens: one file with every output and picture in it."""
     path = outline.course()["01"].path
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", "--output-dir", str(tmp_path), str(path)]
-    assert (
-        "jupyter nbconvert --to html --output-dir work notebooks/01_batch_dimension.ipynb"
-        in guide.REMEDIES["all screens"]
-    )
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    told = "jupyter nbconvert --config classroom/html_config.py notebooks/01_batch_dimension.ipynb"
+    assert told in guide.REMEDIES["all screens"]
+    command = [sys.executable, "-m", *told.split(), "--output-dir", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=ROOT)
     page = (tmp_path / f"{path.stem}.html").read_text(encoding="utf-8")
     outputs = [output for cell in lessons.code_cells(lessons.read(path)) for output in cell.outputs]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
