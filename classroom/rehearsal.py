@@ -101,8 +101,16 @@ def end_processes() -> list[psutil.Process]:
 
 
 def remove_accounts() -> None:
-    """End what the accounts of rehearsals still run, and remove them; their homes go with the folder around them."""
+    """End what the accounts of rehearsals still run, and remove them; their homes go with the folder around them.
+
+    What they left in the folder for temporary files goes too: the next accounts may get their numbers.
+    """
     psutil.wait_procs(end_processes(), timeout=20)
+    accounts = ours()
+    for left in Path(tempfile.gettempdir()).iterdir():
+        with suppress(OSError):  # somebody else's may go meanwhile
+            if left.lstat().st_uid in accounts:
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     for name in ours().values():
         subprocess.run(["userdel", name], check=True, capture_output=True)
     subprocess.run(["groupdel", "--force", GROUP], capture_output=True)  # it may not be there
