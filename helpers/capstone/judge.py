@@ -226,10 +226,9 @@ class _Trial:
 
         By the quickest step of each, where all steps do the same work; a network of one's own may do what it likes.
         """
-        watch, reference = self.watch, self.reference
-        if TELLS_SHORT_TIMES and self.design.network is None and isfinite(watch.least):
-            return watch.least * self.steps / (reference.watch.least * reference.steps)
-        return watch.thread * self._scale / (reference.step * reference.steps)
+        quickest = TELLS_SHORT_TIMES and self.design.network is None and isfinite(self.watch.least)
+        took = self.watch.least * self.steps if quickest else self.watch.thread * self._scale
+        return took / self.reference.epoch(quickest)
 
     def _accuracy(self, training: Training, witness: Witness, began: dict[str, Tensor]) -> float:
         network, task = training.network, self.task
