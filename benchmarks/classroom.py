@@ -239,7 +239,7 @@ def stop_once(*_: object) -> None:
 def own_hub_refuses() -> str:
     """Why a hub that is started here without a rehearsal would stop, "" if it would not."""
     try:
-        hub.stop_if_learners_cannot_reach(Path(sys.executable), hub.LAB_SETTINGS, hub.LAB_CONFIG)
+        hub.stop_if_learners_cannot_start()
     except Problem as problem:
         return f"The rehearsal lent its learners a Python of its own. Your hub would not start: {problem}"
     return ""

@@ -73,6 +73,11 @@ def stop_if_learners_cannot_reach(*paths: Path) -> None:
             )
 
 
+def stop_if_learners_cannot_start() -> None:
+    """Raise `Problem` if a learner's account could not read what its server starts with."""
+    stop_if_learners_cannot_reach(Path(sys.executable), LAB_SETTINGS, LAB_CONFIG)
+
+
 def proxy_command() -> list[str]:
     """How to start configurable-http-proxy, with the course's own node if it is there. Raises `Problem` if not."""
     here = ROOT / "node_modules" / PROXY / "bin" / PROXY

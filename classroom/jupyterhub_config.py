@@ -12,7 +12,6 @@ COURSE_HUB_MEMORY, what a process of a learner may take; COURSE_HUB_PAUSE, the s
 
 import os
 import sys
-from pathlib import Path
 
 from classroom import hub
 
@@ -20,7 +19,7 @@ c = get_config()  # noqa: F821  JupyterHub puts it here
 
 with hub.in_words():
     state = hub.state_folder(os.environ.get("COURSE_HUB_STATE", "/var/lib/shape-of-a-batch"))
-    hub.stop_if_learners_cannot_reach(Path(sys.executable), hub.LAB_SETTINGS, hub.LAB_CONFIG)
+    hub.stop_if_learners_cannot_start()
     c.ConfigurableHTTPProxy.command = hub.proxy_command()
     c.Spawner.pre_spawn_hook = hub.Queue(os.environ.get("COURSE_HUB_PAUSE", "3"))
 
