@@ -111,7 +111,7 @@ def remove_accounts() -> None:
         with suppress(OSError):  # somebody else's may go meanwhile
             if left.lstat().st_uid in accounts:
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-    for name in ours().values():
+    for name in accounts.values():
         subprocess.run(["userdel", name], check=True, capture_output=True)
     subprocess.run(["groupdel", "--force", GROUP], capture_output=True)  # it may not be there
 
