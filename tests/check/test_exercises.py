@@ -40,10 +40,11 @@ def around(exercises: list, cells: list) -> list:
     asked = set().union(*(gives[one.stub.id] | given(table_of(one.solution)) for one in exercises))
     kept = {exercise.check.id for exercise in exercises}
     kept |= {cell.id for cell in cells if asked & (gives[cell.id] | takes[cell.id]) and "-panel" not in cell.id}
+    wanted = set()
     for cell in reversed(cells):  # what a kept cell takes is given above it
-        below = [other.id for other in cells[cells.index(cell) + 1 :] if other.id in kept]
-        if gives[cell.id] & set().union(*(takes[other] for other in below)):
+        if cell.id in kept or gives[cell.id] & wanted:
             kept.add(cell.id)
+            wanted |= takes[cell.id]
     return [cell for cell in cells if cell.id in kept]
 
 
