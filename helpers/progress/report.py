@@ -81,9 +81,10 @@ def _row(results: Sequence[Result]) -> list[str]:
     passed = sum(result.passed for result in results)
     rest = [result for result in results if not result.passed]
     rest.sort(key=lambda result: result.state == "not begun")
-    others = f" And {', '.join(f'{one.exercise} {one.state}' for one in rest[1:])}." if rest[1:] else ""
     words = f"{rest[0].exercise} {rest[0].state}{': ' * bool(rest[0].message)}{plain(rest[0].message)}" if rest else ""
-    return [who, lesson, f"{passed} of {len(results)}", f"{words}{others}"]
+    if others := ", ".join(f"{one.exercise} {one.state}" for one in rest[1:]):
+        words = f"{words.removesuffix('.')}; also {others}"
+    return [who, lesson, f"{passed} of {len(results)}", words]
 
 
 def counts(copies: Iterable[Sequence[Result]], lessons: dict[str, Lesson]) -> str:

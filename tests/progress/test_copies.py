@@ -269,6 +269,12 @@ def test_a_terminal_is_not_steered_and_lines_keep_their_width():
     assert all(line.endswith("…") for line in lines[4::3])
 
 
+def test_the_first_that_does_not_pass_has_its_message_and_the_others_their_names():
+    first, second = results("anna", state="hung", message="It had no end.")[1], results("anna", state="not begun")[1]
+    assert report.table([[first, second]], 120).endswith("0 of 2   to_mib hung: It had no end; also to_mib not begun")
+    assert report.table([[second, second]], 120).endswith("to_mib not begun: well; also to_mib not begun")
+
+
 def test_two_copies_of_one_learner_are_told_apart_and_exercises_counted():
     text = report.table([results("anna"), results("anna", state="passed")], 120)
     assert text.count("anna: 00_start_here") == 2 and "2 of 2" in text
