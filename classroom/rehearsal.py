@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -368,9 +368,8 @@ class Kernel:
         """Run one cell to its end. stop: whether an error drops what was sent after it, as JupyterLab does."""
         asked = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
         sent = await self.send("shell", "execute_request", asked | {"stop_on_error": stop})
-        answer, open_ends = Answer(), {"reply", "idle"}
-        while open_ends:
-            message = await self.receive()
+        answer = Answer()
+        async for message in self.until_done(sent):
             if message["parent_header"].get("msg_id") != sent:
                 continue
             content, kind = message["content"], message["header"]["msg_type"]
@@ -380,11 +379,22 @@ class Kernel:
                 answer.text += content["data"].get("text/plain", "")
             elif kind == "error":
                 answer.error = f"{content['ename']}: {content['evalue']}"
-            elif kind == "execute_reply":
-                open_ends.discard("reply")
-            elif kind == "status" and content["execution_state"] == "idle":
-                open_ends.discard("idle")
         return answer
+
+    async def until_done(self, sent: str) -> AsyncIterator[dict]:
+        """All messages, of whatever request, until the one that was `sent` has its reply and all its outputs.
+
+        Replies and outputs come by two ways, and either may be first; the last output is followed by "idle".
+        """
+        open_ends = {"reply", "idle"}
+        while open_ends:
+            message = await self.receive()
+            yield message
+            if message["parent_header"].get("msg_id") == sent:
+                if message["header"]["msg_type"] == "status":
+                    open_ends.discard(message["content"]["execution_state"])
+                elif message["header"]["msg_type"].endswith("_reply"):
+                    open_ends.discard("reply")
 
     async def move(self, label: str, value: object) -> str:
         """Move the control with this label as the browser does, by a message to its model; the panel's new picture.

@@ -265,12 +265,7 @@ def test_the_one_port_of_a_kernel_gives_nothing_and_takes_nothing_from_others(ro
 
     async def messages() -> list[dict]:
         sent = await room.kernel_b.send("shell", "execute_request", {"code": "print('of b')", "silent": False})
-        seen = []
-        while not any(
-            one["parent_header"].get("msg_id") == sent and "reply" in one["header"]["msg_type"] for one in seen
-        ):
-            seen.append(await room.kernel_b.receive())
-        return [one for one in seen if one["header"]["msg_type"] == "stream"]
+        return [one async for one in room.kernel_b.until_done(sent) if one["header"]["msg_type"] == "stream"]
 
     contents = [message["content"] for message in room.runner.run(messages())]
     assert [one["text"] for one in contents if one["name"] == "stdout"] == ["of b\n"]
