@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlparse
@@ -89,9 +89,18 @@ def tracked_files(root: Path) -> list[str]:
     return names
 
 
+def has_tools() -> bool:
+    """Whether uv and pip are in this environment.
+
+    They are looked up on the path alone: setuptools watches all other searches, and after one for pip it leaves the
+    process with Python's own distutils, beside which it (and so nbgrader) cannot be imported any more.
+    """
+    return all(PathFinder.find_spec(name) for name in ("pip", "uv"))
+
+
 def path_of_uv() -> str:
     """Where uv lies; `Problem` if it or pip is missing."""
-    if find_spec("pip") is None or find_spec("uv") is None:
+    if not has_tools():
         raise Problem("`course pack` needs uv and pip in this environment; run `uv sync --group classroom`.")
     from uv import find_uv_bin
 

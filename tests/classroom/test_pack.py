@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ from tools import problem
 
 from classroom import pack
 
-if util.find_spec("pip") is None or util.find_spec("uv") is None:
+if not pack.has_tools():
     pytest.skip("uv and pip are not here: uv sync --group classroom", allow_module_level=True)
 if (pack.platform.system(), pack.platform.machine()) not in pack.HERE:
     pytest.skip("a pack for this kind of machine is not made", allow_module_level=True)
