@@ -3,13 +3,16 @@
     uv run python benchmarks/kernel_memory.py          all lessons
     uv run python benchmarks/kernel_memory.py 01 02    some of them; the other rows stay
 
-Both kernels are alive when they are read, so that they share pages with the same neighbours. Three figures, of which
-no one alone is the truth (Linux: /proc/PID/smaps_rollup):
+There are two of each, as in a class, and all four are alive when they are read: the code of libraries that is read from
+their files is shared then, and not counted as one kernel's own. Let nothing else run that uses PyTorch. Three figures,
+of which no one alone is the truth (Linux: /proc/PID/smaps_rollup):
 
-- private: pages that nobody else has. What one more learner costs on a machine that others use already;
+- private: pages that nobody else has. What one more learner costs on a machine where others do the same lesson;
 - pss: private, and of each shared page its part. What the sum over all learners is made of; it falls when neighbours
   map the same libraries, so it compares only within a row;
 - rss: all pages in memory. What a learner costs who is alone.
+
+Of private, the tensors that are still in use are counted by themselves.
 
 Writes benchmarks/results/kernel_memory.csv, in MiB, with what was loaded. Exit code 1 if a lesson's cell does not run.
 """
@@ -31,6 +34,14 @@ RESULT = Path(__file__).parent / "results" / "kernel_memory.csv"
 BARE = "import torch, torchvision"
 #: What is large and not needed everywhere; `torch._dynamo` comes with torchvision, and with the first optimizer.
 LARGE = ("torchvision", "torch._dynamo", "sympy", "triton", "sklearn", "scipy", "pandas")
+
+
+#: Prints the bytes of all storages alive; one that several tensors share counts once, a traced tensor has none.
+TENSORS = """
+import gc, torch
+storages = [one.untyped_storage() for one in gc.get_objects() if isinstance(one, torch.Tensor)]
+print(sum({one.data_ptr(): one.nbytes() for one in storages if one.device.type == "cpu"}.values()))
+"""
 
 
 class Held(NamedTuple):
@@ -67,6 +78,10 @@ class Kernel:
         private = kib["Private_Clean:"] + kib["Private_Dirty:"]
         return Held(*(value / 1024 for value in (private, kib["Pss:"], kib["Rss:"])))
 
+    def tensors(self) -> float:
+        """MiB of the numbers in the tensors that are alive."""
+        return int(self.run(TENSORS)) / 2**20
+
     def loaded(self) -> list[str]:
         """Those of `LARGE` that this kernel has imported."""
         return self.run(f"import sys; print(*[name for name in {LARGE} if name in sys.modules])").split()
@@ -92,15 +107,16 @@ def run_all(one: Kernel, lesson: Path) -> None:
 
 
 def row(bare: Kernel, lesson: Path) -> dict[str, str]:
-    """Run the lesson beside the bare kernel and read both."""
-    with kernel() as one:
-        run_all(one, lesson)
+    """Run the lesson in two kernels beside the two bare ones; read one of each."""
+    with kernel() as another, kernel() as one:
+        for learner in (another, one):
+            run_all(learner, lesson)
         held, beside = one.held(), bare.held()
         found = {"lesson": lesson.stem[:2]}
         found |= {name: f"{value:.0f}" for name, value in held._asdict().items()}
         found |= {f"bare {name}": f"{value:.0f}" for name, value in beside._asdict().items()}
         found |= {f"ratio {name}": f"{getattr(held, name) / getattr(beside, name):.2f}" for name in Held._fields}
-        return found | {"loaded": " ".join(one.loaded())}
+        return found | {"tensors": f"{one.tensors():.0f}", "loaded": " ".join(one.loaded())}
 
 
 def main(names: list[str]) -> int:
@@ -113,8 +129,9 @@ def main(names: list[str]) -> int:
         with open(RESULT, encoding="utf-8", newline="") as file:
             rows = {found["lesson"]: found for found in csv.DictReader(file)}
     with ExitStack() as stack:
-        bare = stack.enter_context(kernel())
-        bare.run(BARE)
+        bare, another = stack.enter_context(kernel()), stack.enter_context(kernel())
+        for one in (bare, another):
+            one.run(BARE)
         for lesson in lessons.LESSONS:
             if names and not lesson.name.startswith(tuple(names)):
                 continue

@@ -206,6 +206,8 @@ def test_what_a_kernel_holds_is_what_was_measured():
     first, most = rows["01"], max(rows.values(), key=lambda row: float(row["private"]))
     assert f"{first['private']} MiB of its own, {first['ratio private']} times as much" in PAGE
     assert f"({first['bare private']} MiB); after lesson {most['lesson']}, which holds most, {most['private']}" in PAGE
+    assert f"{most['private']} MiB, of which {most['tensors']} MiB are tensors" in PAGE
+    assert float(first["ratio private"]) <= 1.15 and float(first["ratio pss"]) <= 1.15
 
 
 def table(name: str) -> list[dict[str, str]]:
