@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -80,31 +79,38 @@ def test_wherever_it_was_stopped_it_ends_with_the_same_tables(sweep, tmp_path, w
 def test_a_process_that_is_killed_leaves_what_the_next_one_completes(tmp_path):
     """The real command, killed in the middle of its work."""
     code = f"""
-import runpy, sys
+import itertools, sys, time
 sys.path.insert(0, {str(BENCHMARKS)!r})
 from helpers import batch_size
 import batch_size as sweep
 whole = batch_size.train
-batch_size.train = lambda size, rule="fixed", seed=0, data="digits", rate=None: whole(size, rule, seed, data, 2, rate)
+runs = itertools.count(1)
+def train(size, rule="fixed", seed=0, data="digits", rate=None):
+    if next(runs) == stops_at:
+        print("the run to be killed in", flush=True)
+        time.sleep(1000)
+    return whole(size, rule, seed, data, 2, rate)
+batch_size.train = train
 sweep.search = sweep.time_steps = lambda *_: None
 sweep.best_rates = lambda rows: {{}}
+stops_at = int(sys.argv[2])
 sys.argv = ["batch_size.py", "--only", "digits", "--seeds", "1", "--rounds", "1", "--results", sys.argv[1]]
 sys.exit(sweep.main())
 """
 
-    def start(folder):
-        return subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-
     path = tmp_path / "killed" / "batch-size-endings.csv"
-    process = start(path.parent)
-    until = time.monotonic() + 120
-    while not (path.exists() and path.read_text().count(",end,") >= 3) and time.monotonic() < until:
-        time.sleep(0.02)
+
+    def start(stops_at):
+        command = [sys.executable, "-c", code, path.parent, str(stops_at)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    process = start(stops_at=5)
+    assert any("to be killed" in line for line in process.stdout)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     before = path.read_text(encoding="utf-8")
-    assert 3 <= before.count(",end,") < 16
-    again = start(path.parent)
+    assert before.count(",end,") == 4
+    again = start(stops_at=0)
     out, _ = again.communicate(timeout=300)
     assert again.returncode == 0, out
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))

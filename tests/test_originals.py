@@ -92,12 +92,13 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def nobody_there(monkeypatch):
     """No test asks the real servers: every address leads to a port on which nobody listens."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{port}/a/", f"http://127.0.0.1:{port}/b/"])
-    monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{port}/cifar-10-python.tar.gz")
+    with socket.socket() as deaf:  # bound, so that nobody else gets the port meanwhile
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{port}/a/", f"http://127.0.0.1:{port}/b/"])
+        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{port}/cifar-10-python.tar.gz")
+        yield
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

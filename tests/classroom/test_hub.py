@@ -180,7 +180,7 @@ def headers(learner: rehearsal.Learner, token: str = "") -> dict[str, str]:
 @pytest.mark.parametrize("by", ["cookies", "token"])
 def test_a_reaches_nothing_on_the_server_of_b(room, by):
     token = environment_of(server_of(room.account_a))["JUPYTERHUB_API_TOKEN"] if by == "token" else ""
-    with_token = httpx.AsyncClient(base_url=room.hub.address, follow_redirects=True)
+    with_token = httpx.AsyncClient(base_url=room.hub.address, follow_redirects=True, timeout=60)
     client = with_token if token else room.a.client
     assert room.status(client, "GET", f"{room.a.at}/api/contents/", headers=headers(room.a, token))[0] == 200
     body = {"type": "file", "format": "text", "content": "a was here"}
@@ -337,7 +337,7 @@ def test_code_of_a_gets_no_answer_from_the_port_of_the_server_of_b_nor_from_the_
 
 
 def test_a_visitor_without_an_account_reaches_the_form_and_nothing_else(room):
-    visitor = httpx.AsyncClient(base_url=room.hub.address, follow_redirects=True)
+    visitor = httpx.AsyncClient(base_url=room.hub.address, follow_redirects=True, timeout=60)
     names = [room.account_a.name, room.account_b.name, "nobody"]
     asked = [(method, f"/user/{name}{path}") for name in names for method, path in OF_A_SERVER]
     asked += [("GET", path) for path in ("/", "/hub/", "/hub/home", "/hub/spawn", "/hub/admin", "/hub/token", "/lab")]
@@ -350,8 +350,8 @@ def test_a_visitor_without_an_account_reaches_the_form_and_nothing_else(room):
     version = room.runner.run(visitor.get("/hub/api/"))  # the one thing that JupyterHub tells everybody
     assert list(version.json()) == ["version"]
     for path in ("/api/routes", "/api/routes/user/x", "/"):
-        assert httpx.get(room.hub.proxy_api + path).status_code in CLOSED
-    assert httpx.delete(f"{room.hub.proxy_api}/api/routes/user/{names[0]}").status_code in CLOSED
+        assert httpx.get(room.hub.proxy_api + path, timeout=60).status_code in CLOSED
+    assert httpx.delete(f"{room.hub.proxy_api}/api/routes/user/{names[0]}", timeout=60).status_code in CLOSED
     with pytest.raises(HTTPClientError) as refused:
         stranger = rehearsal.Learner(room.hub.address, room.account_c)
         room.runner.run(rehearsal.Kernel.connect(stranger, room.kernel_b.id, owner=names[1]))

@@ -136,18 +136,20 @@ def test_servers_start_one_after_the_other():
     hub = pytest.importorskip("jupyterhub.spawner", reason="it comes with `uv sync --group classroom`")
 
     async def three() -> list[float]:
+        """When each started, in seconds after the queue was made."""
+        begun = asyncio.get_running_loop().time()
         config, started = Config({"Spawner": {"pre_spawn_hook": parts.Queue("0.2")}}), []
 
         async def start() -> None:
             spawner = hub.SimpleLocalProcessSpawner(config=config)  # takes a copy of what its configuration holds
             await spawner.pre_spawn_hook(spawner)
-            started.append(asyncio.get_running_loop().time())
+            started.append(asyncio.get_running_loop().time() - begun)
 
         await asyncio.gather(start(), start(), start())
         return started
 
-    first, second, third = asyncio.run(three())
-    assert second - first > 0.15 and third - second > 0.15
+    _, second, third = sorted(asyncio.run(three()))  # a busy machine starts them later, never earlier
+    assert second > 0.19 and third > 0.39
 
 
 def test_a_mistake_in_the_settings_is_said_in_words(tmp_path):

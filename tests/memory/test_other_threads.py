@@ -57,14 +57,18 @@ def at_once(*jobs: Callable[[], object]) -> list:
 
 def beside(work: Callable[[], object], traced: Callable[[], object]) -> tuple[object, list]:
     """What `work` gives, and what `traced` gives again and again until that is done, in another thread."""
-    done, traces = threading.Event(), []
+    begun, done, traces = threading.Event(), threading.Event(), []
 
     def until_done() -> None:
         while not done.is_set():
-            traces.append(traced())
+            try:
+                traces.append(traced())
+            finally:
+                begun.set()
 
     def then_tell() -> object:
         try:
+            assert begun.wait(WAIT)
             return work()
         finally:
             done.set()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from helpers.progress.run import Runs, has_fence
 from helpers.progress.tasks import lessons
 
 LESSONS, FIRST = lessons(), "00_start_here.ipynb"
-SIGN = "course-test-of-hostile-copies"  # in the command line of what a copy starts
+SIGN = f"course-test-of-hostile-copies-{uuid.uuid4().hex}"  # in the command line of what a copy starts
 RIGHT = solved("00")
 BYTES, MIB, SHAPE, ODD = list(RIGHT)
 #: All three exercises of lesson 01, one of them wrong in a way that its check knows.
