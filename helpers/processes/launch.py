@@ -171,7 +171,7 @@ def _start(path: Path, ranks: int, port: int | None, timeout: float, log: Path) 
         code = _supervised(["-P", *torchrun], 0, timeout, log / "log.txt")
         if code == 0:
             return
-        problem = _problem(code, path, ranks, timeout, log)
+        problem = _problem(code, path.name, path, ranks, timeout, log)
         said = _read_each(log, ranks, "stderr.log")
         if "Traceback" in "".join(said) or not any(failures.CRASH_AT_THE_END in one for one in said):
             break
@@ -183,7 +183,7 @@ def _start_workers(path: Path, ranks: int, timeout: float, log: Path) -> None:
     modules = {"PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path)}  # the notebook's own
     code = _supervised([str(path)], ranks, timeout, log / "log.txt", modules)
     if code:
-        raise _problem(code, path, ranks, timeout, log)
+        raise _problem(code, f"{path.stem}()", path, ranks, timeout, log)
 
 
 def _supervised(
@@ -219,12 +219,11 @@ def _supervised(
     return code
 
 
-def _problem(code: int, path: Path, ranks: int, timeout: float, log: Path) -> Exception:
-    """What to raise after a run that ended with this exit code."""
+def _problem(code: int, what: str, path: Path, ranks: int, timeout: float, log: Path) -> Exception:
+    """What to raise after a run that ended with this exit code. what: the script or function, as a learner calls it."""
     said = (log / "log.txt").read_text(encoding="utf-8", errors="replace")
     found = _told(path) or _tracebacks(path, ranks, said, log)
     first, killed = failures.cause(found), failures.ended_by_signal(said)
-    what = path.name if list(log.glob("*/attempt_*")) else f"{path.stem}()"  # of a script, or of a function
     done = [rank for rank in range(ranks) if path.with_name(f"{rank}.result").exists()]
     if code == supervisor.LATE:
         return Problem(

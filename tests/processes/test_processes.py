@@ -241,9 +241,10 @@ def test_a_script_that_fails_is_named_with_its_rank_and_line(text, parts, tmp_pa
     assert all(part in said for part in parts), said
 
 
-def test_a_script_that_takes_too_long_is_ended(tmp_path):
-    said = problem(lambda: processes.launch(script(tmp_path, "time.sleep(1000)\n"), timeout=8))
-    assert "after 8 s mine.py was still running" in said
+@pytest.mark.parametrize("seconds", [1, 8], ids=["before torchrun has loaded", "after"])
+def test_a_script_that_takes_too_long_is_ended(seconds, tmp_path):
+    said = problem(lambda: processes.launch(script(tmp_path, "time.sleep(1000)\n"), timeout=seconds))
+    assert f"after {seconds} s mine.py was still running" in said
 
 
 def test_a_port_that_is_taken_is_said_at_once(tmp_path):
