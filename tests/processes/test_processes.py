@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -207,14 +208,35 @@ def test_what_cannot_be_sent_back_is_said():
     assert "returns_a_model returned what cannot be sent back" in said and "state_dict()" in said
 
 
-def one_is_done(rank, ranks):
-    if rank == 0:
-        time.sleep(1000)
+def sees_the_other_done(rank, ranks):
+    result = Path(sys.argv[0]).with_name("1.result")
+    while rank == 0 and not result.exists():
+        time.sleep(0.05)
     return rank
 
 
-def test_who_is_done_already_is_said_when_the_time_is_up():
-    assert "Done already: rank 1." in problem(lambda: processes.run(one_is_done, timeout=12))
+def test_a_rank_that_is_done_leaves_its_result_while_another_still_works():
+    assert processes.run(sees_the_other_done) == [0, 1]
+
+
+def left(monkeypatch, code: int, said: str = "", files: dict[str, str] | None = None) -> None:
+    """Let a run end with this exit code, with what its supervisor said and the files that its processes left."""
+
+    def supervised(arguments, ranks, timeout, log, more):
+        for name, text in (files or {}).items():
+            Path(arguments[0]).with_name(name).write_text(text, encoding="utf-8")
+        log.write_text(said, encoding="utf-8")
+        return code
+
+    # The package calls its function `launch` too, so the module is asked for by its whole name.
+    monkeypatch.setattr(import_module("helpers.processes.launch"), "_supervised", supervised)
+
+
+@pytest.mark.parametrize(("done", "words"), [("1.result", "Done already: rank 1. "), ("1.part", "")])
+def test_who_is_done_already_is_said_when_the_time_is_up(done, words, monkeypatch):
+    left(monkeypatch, supervisor.LATE, files={done: ""})
+    said = problem(lambda: processes.run(adds, timeout=12))
+    assert f"after 12 s adds() was still running, so its 2 processes have been ended. {words}Often one waits" in said
 
 
 def test_a_run_that_takes_too_long_is_ended():
