@@ -333,9 +333,9 @@ def test_without_gloo_a_result_that_is_stored_is_shown_and_said(monkeypatch, cap
 
 def test_processes_that_cannot_meet_are_no_mistake_of_the_learner(monkeypatch, tmp_path):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "no_such_network")
-    said = problem(lambda: processes.run(adds, timeout=30))
+    said = problem(lambda: processes.run(adds))
     assert "no processes can be started here (the processes cannot meet: " in said and "no_such_network" in said
-    said = problem(lambda: processes.launch(script(tmp_path, "dist.init_process_group('gloo')\n"), timeout=30))
+    said = problem(lambda: processes.launch(script(tmp_path, "dist.init_process_group('gloo')\n")))
     assert "the processes cannot meet: " in said
 
 
