@@ -233,15 +233,16 @@ def _problem(code: int, what: str, path: Path, ranks: int, timeout: float, log: 
         )
     if not found and not killed and not list(log.glob("*/attempt_*")):
         return _CannotStart(f"Python stopped before any work began, {failures.last_line(said)}")
-    if first and first.at_start:
+    lost = first is not None and failures.is_consequence(first)  # it only says that another rank has gone
+    if first and first.at_start and (not lost or len(found) == ranks):  # of all ranks, none can have gone by itself
         return _CannotStart(f"the processes cannot meet: {' '.join(first.text.split())[:300]}")
-    if killed and (not found or failures.is_consequence(first)):
+    if killed and (not found or lost):
         rank, name = killed
         return Problem(
             f"rank {rank} of {what} was ended from outside by {name}, so the other processes have been ended too. "
             "The system does that when memory runs out; fewer ranks or a smaller batch need less."
         )
-    if first and failures.is_consequence(first):
+    if lost:
         return Problem(
             f"rank {first.rank} of {what} waited for another rank that had ended already, so all have been ended. "
             "Every rank must do the same steps, as often as the others."

@@ -339,6 +339,25 @@ def test_processes_that_cannot_meet_are_no_mistake_of_the_learner(monkeypatch, t
     assert "the processes cannot meet: " in said
 
 
+LOST = "RuntimeError: Gloo connectFullMesh failed with [pair.cc:561] Connection closed by peer [127.0.0.1]:16521."
+
+
+@pytest.mark.parametrize(
+    ("log", "ranks", "words"),
+    [
+        ("First failure: rank 1 ended with -9\n", [0], "rank 1 of adds() was ended from outside by SIGKILL"),
+        ("First failure: rank 0 ended with 1\n", [0], "rank 0 of adds() waited for another rank that had ended"),
+        ("First failure: rank 0 ended with 1\n", [0, 1], "the processes cannot meet: RuntimeError: Gloo connectFull"),
+    ],
+    ids=["killed", "gone", "none has gone"],
+)
+def test_a_rank_that_goes_while_another_still_meets_it_is_the_cause(log, ranks, words, monkeypatch):
+    """A rank has met once its own connections stand; now and then the other's do not yet, and it stops there."""
+    told = json.dumps({"text": LOST, "line": "", "at_start": True})
+    left(monkeypatch, 1, log, {f"{rank}.error": told for rank in ranks})
+    assert words in problem(lambda: processes.run(adds))
+
+
 def test_what_is_stored_comes_back_as_it_was(monkeypatch, tmp_path):
     monkeypatch.setattr(stored, "FILE", tmp_path / "stored.json")
     result = [(1, 2.5, None, True), {"a": torch.rand(2, 3), 3: [torch.arange(4)]}, torch.rand(2, dtype=torch.float64)]
