@@ -324,7 +324,7 @@ def test_what_the_judge_relies_on_was_replaced(monkeypatch):
 
 
 def test_sleep_is_no_computing():
-    assert "sleeps, or waits for something else" in found(lambda network, x: time.sleep(0.1))
+    assert "sleeps, or waits for something else" in found(lambda network, x: time.sleep(0.25))
 
 
 def forever(network, x):
