@@ -83,6 +83,18 @@ def judge(
         return replace(_Trial(design, task, tiers, seconds, seed, altered).report(), aim=aim)
 
 
+class _Pace:
+    """Training and test on stopwatches: of what runs as it is, or of what has its bytes counted, which takes longer."""
+
+    def __init__(self) -> None:
+        self.training, self.steps = Stopwatch(), 0
+        self.test, self.asked = Stopwatch(), 0  # and how many images were asked in all
+
+    def training_on_as_many(self, batch_size: int) -> float:
+        """Seconds of this thread that it takes to train on as many images as were asked."""
+        return self.training.thread / (self.steps * batch_size) * self.asked
+
+
 class _Trial:
     """One design before the judge."""
 
@@ -94,8 +106,8 @@ class _Trial:
         self.found: list[str] = []
         self.found += [f"{name}, on which the judge relies, is no longer what it was." for name in altered]
         self.stopped, self.losses, self.steps = "", [], 0
-        self.watch, self.timed = Stopwatch(), 0
-        self.answered, self.asked = Stopwatch(), 0  # the test, and how many images were asked in all
+        self.plain, self.counted = _Pace(), _Pace()
+        self.watch = self.plain.training
         self.all_steps = design.epochs * ceil(len(task.train) / design.batch_size)
         self.longest = max((tier.time for tier in tiers), default=float("inf")) * _TOO_LONG
 
@@ -187,12 +199,15 @@ class _Trial:
 
     def _step(self, training: Training, witness: Witness, deadline: Deadline, rows: Tensor, watched: bool) -> float:
         if watched and len(rows) == self.design.batch_size:
-            return witness.watched(deadline.call, rows, self.steps + 1)
+            with self.counted.training.running():
+                loss = witness.watched(deadline.call, rows, self.steps + 1)
+            self.counted.steps += 1
+            return loss
         if not self.steps and self.all_steps > 1:  # PyTorch still chooses its kernels, which takes longer than they do
             return deadline.call(witness.step, rows)
         with self.watch.running(whole=len(rows) == self.design.batch_size):
             loss = deadline.call(witness.step, rows)
-        self.timed += 1
+        self.plain.steps += 1
         return loss
 
     def _ends(self, deadline: Deadline) -> bool:
@@ -218,7 +233,7 @@ class _Trial:
     @property
     def _scale(self) -> float:
         """The first step, and those that were watched, take longer; so they count like the others."""
-        return self.steps / self.timed if self.timed else 1.0
+        return self.steps / self.plain.steps if self.plain.steps else 1.0
 
     @property
     def time(self) -> float:
@@ -287,27 +302,30 @@ class _Trial:
         for place in batches:
             part, truth = images[place : place + each], task.truth[place : place + each]
             what = training.network, self.design, part, truth, task.classes
-            with self.answered.running():
+            pace = self.counted if place in watched else self.plain
+            with pace.test.running():
                 if place in watched:
                     with witness.counted("answering test images", "does more when it is tested", images, task.truth):
                         count += deadline.call(right, *what)
                 else:
                     count += deadline.call(right, *what)
-            self.asked += len(part)
+            pace.asked += len(part)
         return count / len(images)
 
     def _look_at_the_clock(self) -> None:
-        watch, reference, answered = self.watch, self.reference.watch, self.answered
-        allowed = watch.thread / max(self.timed * self.design.batch_size, 1) * self.asked
-        if self.timed and answered.thread > allowed + _ANSWERS:
+        watch, reference, paces = self.watch, self.reference.watch, (self.plain, self.counted)
+        known = [pace for pace in paces if pace.steps]  # a training of few steps has none that is counted
+        took = sum(pace.test.thread for pace in known)
+        allowed = sum(pace.training_on_as_many(self.design.batch_size) for pace in known)
+        if took > allowed + _ANSWERS:
             self.found.append(
-                f"The answers to {self.asked:,} test images took {answered.thread:.2f} s, and to train on as many "
-                f"takes {allowed:.2f} s: the network does more when it is tested than when it is trained."
+                f"The answers to {sum(pace.asked for pace in known):,} test images took {took:.2f} s, and to train on "
+                f"as many, watched as often, takes {allowed:.2f} s: the network does more when it is tested than when "
+                "it is trained."
             )
-        if answered.others > max(0.3, answered.thread):
-            self.found.append(
-                f"Other threads or processes worked {answered.others:.1f} s while the network was tested."
-            )
+        others = sum(pace.test.others for pace in paces)
+        if others > max(0.3, sum(pace.test.thread for pace in paces)):
+            self.found.append(f"Other threads or processes worked {others:.1f} s while the network was tested.")
         if watch.others > max(0.3, 0.2 * watch.thread):
             self.found.append(
                 f"Other threads or processes worked {watch.others:.1f} s while the network was trained, which its time "

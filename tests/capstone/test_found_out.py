@@ -20,6 +20,7 @@ from helpers.capstone import Design, judge
 from helpers.capstone.design import build
 from helpers.capstone.loop import right
 from helpers.capstone.task import make_task
+from helpers.capstone.witness import StepBook
 from helpers.data import ImageSet
 from helpers.units import MIB
 
@@ -50,6 +51,13 @@ class Honest(nn.Module):
         if type(x) is torch.Tensor and self.training:
             self.trick(self, x)
         return self.layers(x)
+
+
+def computes(seconds: float) -> None:
+    """Keep this thread busy for so long, by its own processor time."""
+    begun = time.thread_time()
+    while time.thread_time() - begun < seconds:
+        torch.ones(8) @ torch.ones(8)
 
 
 def report_of(trick=lambda network, x: None, seconds=20.0, data=(TRAIN, TEST), network=None, **how):
@@ -92,6 +100,18 @@ def test_of_an_honest_network_nothing_is_said():
         assert report.epochs == 2 and report.losses[1] < report.losses[0] and report.reached == ()
     assert all(torch.equal(tensor, before[name]) for name, tensor in blocks.state_dict().items())
     assert report_of(precision="bf16").findings == ()
+
+
+@pytest.mark.usefixtures("same_lot")
+def test_how_long_it_takes_to_count_bytes_accuses_nobody(monkeypatch):
+    counted = StepBook.ran
+
+    def slowly(*arguments):
+        computes(0.0005)
+        return counted(*arguments)
+
+    monkeypatch.setattr(StepBook, "ran", slowly)
+    assert report_of(micro_batches=4).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -223,9 +243,8 @@ def learns(network, x):
 
 def works(network, x):
     """Half a second of work in one answer, where nothing large is held."""
-    begun = time.thread_time()
-    while network.calls < 10**6 and time.thread_time() - begun < 0.5:
-        torch.ones(8) @ torch.ones(8)
+    if network.calls < 10**6:
+        computes(0.5)
     network.calls = 10**6
 
 
