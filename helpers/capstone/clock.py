@@ -34,11 +34,12 @@ class Stopwatch:
         self.least = float("inf")  #: of the stretch that took this thread the least
         self.process = 0.0  #: of all threads of this process, and of the processes that it waited for
         self.clock = 0.0  #: as on the wall
+        self.waited = 0.0  #: of these, those in which this thread was ready and others had the processor; see `_waited`
 
     @contextmanager
     def running(self, whole: bool = True) -> Iterator[None]:
         """Count what happens meanwhile; `whole`: whether it is a stretch as long as the others."""
-        thread, process, clock = time.thread_time(), _of_all(), time.perf_counter()
+        waited, thread, process, clock = _waited(), time.thread_time(), _of_all(), time.perf_counter()
         try:
             yield
         finally:
@@ -47,6 +48,7 @@ class Stopwatch:
             self.least = min(self.least, took) if whole else self.least
             self.process += _of_all() - process
             self.clock += time.perf_counter() - clock
+            self.waited += _waited() - waited
 
     @property
     def others(self) -> float:
@@ -57,6 +59,15 @@ class Stopwatch:
 def _of_all() -> float:
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
+
+
+def _waited() -> float:
+    """Seconds that this thread was ready to compute, and had no processor; 0.0 where the system does not tell."""
+    try:
+        with open("/proc/thread-self/schedstat", encoding="ascii") as file:  # of Linux: two times in ns, and a number
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 class Deadline:

@@ -331,7 +331,7 @@ class _Trial:
                 f"Other threads or processes worked {watch.others:.1f} s while the network was trained, which its time "
                 "does not count."
             )
-        expected = watch.thread * reference.clock / max(reference.thread, 1e-9)
+        expected = max(watch.thread * reference.clock / max(reference.thread, 1e-9), watch.thread + watch.waited)
         if watch.clock - expected > max(1.0, watch.clock / 2):
             self.found.append(
                 f"The training took {watch.clock:.1f} s on the clock and computed {watch.thread:.1f} s of them: the "

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import data
-from helpers.capstone import Design, judge
+from helpers.capstone import Design, clock, judge
 from helpers.capstone.design import build
 from helpers.capstone.loop import right
 from helpers.capstone.task import make_task
@@ -353,6 +353,17 @@ def test_what_the_judge_relies_on_was_replaced(monkeypatch):
 
 def test_sleep_is_no_computing():
     assert "sleeps, or waits for something else" in found(lambda network, x: time.sleep(0.25))
+
+
+def test_who_waits_for_the_processor_does_not_sleep(monkeypatch):
+    waited = [0.0]
+
+    def stands_in_the_queue(network, x):
+        time.sleep(0.25)
+        waited[0] += 0.25
+
+    monkeypatch.setattr(clock, "_waited", lambda: waited[0])
+    assert "sleeps" not in found(stands_in_the_queue)
 
 
 def forever(network, x):
