@@ -23,6 +23,7 @@ from jupyterlab_server.config import get_page_config
 from tools import problem
 
 from helpers import course, environment, folders, problems
+from helpers.authoring.lab import free_port
 
 ROOT = folders.ROOT
 # Loading the real pair takes longer than all the rest of a report, so only one test does; the other
@@ -547,8 +548,7 @@ def test_what_a_teacher_installs_adds_no_menu_to_a_lesson(folder):
 
 @pytest.mark.skipif(os.name == "nt", reason="a Ctrl-C cannot be sent to one process on Windows")
 def test_jupyterlab_starts_serves_and_ends(lessons, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [*as_command(lessons), "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
         command, env=surroundings(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

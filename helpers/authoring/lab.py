@@ -12,6 +12,7 @@ the caller names. Chromium is the one that is installed; nothing is downloaded.
 
 import os
 import queue
+import random
 import re
 import shutil
 import signal
@@ -72,10 +73,16 @@ def why_not() -> str | None:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of this machine that nobody listens on, for a program that will listen there some seconds later.
+
+    It lies below the ports that systems hand out by themselves, from 32768 on Linux, or another program might get it
+    meanwhile. Raises RuntimeError if a hundred in a row are taken.
+    """
+    for port in random.SystemRandom().sample(range(10_000, 32_000), 100):  # whatever seeds a test has set
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port of 127.0.0.1 can be used; a hundred from 10000 to 31999 were tried")
 
 
 @dataclass

@@ -25,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from helpers import folders, models, processes
 from helpers.authoring import lessons
+from helpers.authoring.lab import free_port
 from helpers.processes import failures, source, stored, supervisor
 
 LESSON = folders.lessons_folder() / "10_more_than_one_process.ipynb"
@@ -135,8 +136,7 @@ def test_the_learners_own_script_comes_before_the_shipped_one(tmp_path, monkeypa
 def test_two_torchruns_meet_like_two_machines(tmp_path):
     """As the lesson's end says it was tried: --nnodes 2, both on this machine."""
     path = script(tmp_path, "dist.init_process_group('gloo')\nprint(dist.get_rank(), dist.get_world_size())\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "my-run"]
     command += ["--local-addr", "127.0.0.1", str(path)]
@@ -278,8 +278,7 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path):
 
 
 def test_a_port_that_is_free_is_used(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     done = processes.launch(script(tmp_path, "print('here')\n"), port=port)
     assert done.lines == (("here",), ("here",)) and f"127.0.0.1:{port}" in done.command
 
