@@ -142,7 +142,7 @@ def course(folder: Path, *options: str, seconds: float = 180) -> Iterator[Server
         _wait_for_port(line.strip(), end)
         yield Server(line.strip(), work / "present" if "--present" in options else work, said)
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _wait_for_port(address: str, end: float) -> None:
@@ -157,8 +157,8 @@ def _wait_for_port(address: str, end: float) -> None:
             time.sleep(0.05)
 
 
-def _stop(process: subprocess.Popen) -> None:
-    """Ctrl-C, as a learner would; harder only if that does not help."""
+def stop(process: subprocess.Popen) -> None:
+    """End a JupyterLab: Ctrl-C, as a learner would; harder only if that does not help."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT) if os.name != "nt" else process.terminate()
     try:

@@ -118,7 +118,8 @@ def notebook_7(tmp_path_factory):
     with open(folder / "log.txt", "w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "notebook", *options, f"--ServerApp.root_dir={folder / 'work'}"],
-            env=os.environ | own | {"COURSE_WORK": str(folder / "work")}, stdout=log, stderr=log,
+            env=os.environ | own | {"COURSE_WORK": str(folder / "work")},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,  # from a terminal it would ask whether to stop
         )  # fmt: skip
         try:
             end = time.monotonic() + 90
@@ -131,8 +132,7 @@ def notebook_7(tmp_path_factory):
                     time.sleep(0.2)
             yield f"http://localhost:{port}/notebooks/{lessons.LESSONS[0].name}?token=t"
         finally:
-            process.terminate()
-            process.wait(20)
+            lab.stop(process)
 
 
 @needs_browser
