@@ -194,6 +194,7 @@ class Page:
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tab.on("console", lambda message: self._note(message))
         self.name = ""
+        self._ids: dict[str, list[str]] = {}  # of the cells in each notebook
 
     def _note(self, message) -> None:
         if message.type == "error":
@@ -207,12 +208,16 @@ class Page:
         """
         if name and name == self.name:
             return
+        new = name or urlsplit(self.server.address).path.rsplit("/", 1)[1]
+        if new not in self._ids:  # read once and now: later JupyterLab may be writing the file
+            cells = nbformat.read(self.server.work / new, as_version=4).cells
+            self._ids[new] = [cell.id for cell in cells]
         if self.name:
             self.tab.locator(f'.jp-DirListing-item[title^="Name: {name}"]').dblclick()
             self.tab.locator(f'.lm-TabBar-tab.lm-mod-current[title^="Name: {name}"]').wait_for()
         else:
             self.tab.goto(self.server.address_of(name) if name else self.server.address)
-        self.name = name or urlsplit(self.server.address).path.rsplit("/", 1)[1]
+        self.name = new
         self.cells.first.wait_for()
         if kernel:  # before that JupyterLab drops what it is told to run
             self.tab.locator(".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
@@ -268,9 +273,8 @@ class Page:
             entry.first.click()
 
     def cell(self, cell_id: str):
-        """The cell with this id in the notebook file, scrolled into view."""
-        cells = nbformat.read(self.server.work / self.name, as_version=4).cells
-        place = [cell.id for cell in cells].index(cell_id)
+        """The cell that had this id in the notebook file when it was opened, scrolled into view."""
+        place = self._ids[self.name].index(cell_id)
         found = self.tab.locator(f'.jp-NotebookPanel:visible .jp-Cell[data-windowed-list-index="{place}"]')
         found.evaluate("cell => cell.scrollIntoView({block: 'start'})")
         return found
@@ -307,16 +311,21 @@ class Page:
         self.tab.locator(f"body[data-jp-theme-light={str(name == 'Light').lower()}]").wait_for(state="attached")
 
     def save(self) -> nbformat.NotebookNode:
-        """Save the notebook and return what the file now holds."""
-        path = self.server.work / self.name
-        before = path.stat().st_mtime_ns
+        """Save the notebook and return what the file now holds; RuntimeError if JupyterLab does not save it."""
+        from playwright.sync_api import TimeoutError as Late
+
+        def last(answer) -> bool:
+            """JupyterLab asks for a checkpoint once the file is written; while it is written, it is cut."""
+            path = f"/api/contents/{quote(self.name)}/checkpoints"
+            return answer.ok and answer.request.method == "POST" and urlsplit(answer.url).path == path
+
         self.tab.keyboard.press("Escape")  # out of a cell or a control: its keys are its own
-        self.tab.keyboard.press("Control+s")
-        end = time.monotonic() + 10
-        while path.stat().st_mtime_ns == before and time.monotonic() < end:
-            self.tab.wait_for_timeout(50)
-        self.tab.wait_for_timeout(100)
-        return nbformat.read(path, as_version=4)
+        try:
+            with self.tab.expect_response(last):
+                self.tab.keyboard.press("Control+s")
+        except Late:
+            raise RuntimeError(f"JupyterLab does not save {self.name}; it says {self.dialogs()}") from None
+        return nbformat.read(self.server.work / self.name, as_version=4)
 
 
 class PanelView:
