@@ -299,15 +299,25 @@ def test_text_in_the_drawing_is_selectable_and_grows_with_the_notebooks(panel):
         panel.page.tab.evaluate("document.body.style.removeProperty('--jp-content-font-size1')")
 
 
+SIZES = """
+panel => {
+  const sheet = panel.querySelector('[role=img]').getBoundingClientRect();
+  return [panel.getBoundingClientRect().width, sheet.width, sheet.height];
+}
+"""
+
+
 def test_a_narrow_window_shrinks_the_drawing_and_cuts_nothing(panel):
+    before = panel.root.evaluate(SIZES)
     panel.page.tab.set_viewport_size({"width": 700, "height": 900})
     try:
-        panel.page.tab.wait_for_timeout(300)
-        sheet, whole = panel.root.locator("[role=img]").bounding_box(), panel.root.bounding_box()
-        assert sheet["width"] <= whole["width"] < WIDTH
-        assert sheet["width"] / sheet["height"] == pytest.approx(WIDTH / batch.HEIGHT, rel=0.01)
+        panel.page.wait_until(lambda: panel.root.evaluate(SIZES)[0] < WIDTH, "JupyterLab to follow the window")
+        whole, width, height = panel.root.evaluate(SIZES)
+        assert width <= whole < WIDTH
+        assert width / height == pytest.approx(WIDTH / batch.HEIGHT, rel=0.01)
     finally:
         panel.page.tab.set_viewport_size({"width": 1280, "height": 900})
+        panel.page.wait_until(lambda: panel.root.evaluate(SIZES) == before, "JupyterLab to follow the window back")
 
 
 def assert_axe_finds_nothing(panel, theme):
