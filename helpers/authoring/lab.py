@@ -181,6 +181,23 @@ def browser(scale: float = 1) -> Iterator[object]:
             chromium.close()
 
 
+# The page's own word for the kernel of the notebook in front.
+_IDLE = ".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status=idle]"
+# JupyterLab attaches an output, or a cell of Markdown, first and fills it later.
+_DRAWN = """() => {
+  const all = (selector) => [...document.querySelectorAll(`.jp-Notebook ${selector}`)];
+  return !all(".jp-RenderedMarkdown:empty").length
+    && !all(".course-panel:not(:has([role=status], [role=alert]))").length
+    && !all(".jp-OutputArea-output").some((output) => output.textContent.startsWith("Loading widget"))
+    && all("img").every((image) => image.complete && image.naturalWidth);
+}"""
+
+
+def wait_until_drawn(tab) -> None:
+    """Wait until the notebooks on playwright's page `tab` show all that they have: Markdown, widgets, images."""
+    tab.wait_for_function(_DRAWN, polling=50)
+
+
 class Page:
     """One browser tab with JupyterLab in it. `tab` is playwright's page; `errors` are the page's own errors."""
 
@@ -220,7 +237,7 @@ class Page:
         self.name = new
         self.cells.first.wait_for()
         if kernel:  # before that JupyterLab drops what it is told to run
-            self.tab.locator(".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+            self.tab.locator(_IDLE).wait_for()
             self.wait_until(self.idle, "the kernel to be ready")
 
     @property
@@ -248,15 +265,17 @@ class Page:
         self.run_all()
 
     def run_all(self, seconds: float = 300) -> None:
-        """Menu Run, Run All Cells; wait until every code cell has its number and the kernel is idle."""
+        """Menu Run, Run All Cells; wait until every code cell has run and all that came of them is drawn."""
         self.command("Run", "Run All Cells")
         prompts = self.tab.locator(".jp-NotebookPanel:visible .jp-CodeCell .jp-InputPrompt")
 
         def finished() -> bool:
-            texts = prompts.all_text_contents()
-            return all(re.fullmatch(r"\[\d+\]:", text.strip()) for text in texts) and self.idle()
+            texts = prompts.all_text_contents()  # a cell has its number when it begins
+            numbered = all(re.fullmatch(r"\[\d+\]:", text.strip()) for text in texts)
+            return numbered and self.tab.locator(_IDLE).count() == 1 and self.idle()
 
         self.wait_until(finished, "all cells to run", seconds)
+        wait_until_drawn(self.tab)
 
     def dialogs(self) -> list[str]:
         """The text of every dialog, notification or prompt that stands open."""

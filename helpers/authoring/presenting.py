@@ -79,7 +79,7 @@ class Seen:
 def look(page: lab.Page) -> Seen:
     """Open every fold of the lesson on the page, and measure what is there."""
     page.tab.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
-    page.tab.wait_for_timeout(500)
+    lab.wait_until_drawn(page.tab)
     return Seen(**page.tab.evaluate(_MEASURE, [LEAST]))
 
 
