@@ -225,8 +225,9 @@ def test_code_moves_the_live_panel(panel):
     picture = panel.image
     panel.page.run_cell("00-panel-set")
     panel.page.wait_until(lambda: shape_in(panel.words)[0][0] == 64, "the panel to follow the code")
-    said = panel.page.cell("00-panel-set").locator(".jp-RenderedMarkdown").last.inner_text()
-    assert " ".join(said.split()) == " ".join(panel.words.split())
+    said = panel.page.cell("00-panel-set").locator(".jp-RenderedMarkdown").last
+    said.filter(has_text=re.compile(r"\w")).wait_for()  # it is there first, and rendered then
+    assert " ".join(said.inner_text().split()) == " ".join(panel.words.split())
     assert panel.image != picture
     assert_agrees(panel)
 
