@@ -138,6 +138,8 @@ def notebook_7(tmp_path_factory):
 @needs_browser
 def test_notebook_7_shows_an_untrusted_lesson_and_then_runs_it(notebook_7):
     assert MISSING is None, MISSING
+    from playwright.sync_api import expect
+
     path, host = lessons.LESSONS[0], notebook_7.split("/notebooks")[0]
     with lab.browser() as chromium:
         tab, asked, errors = watched(chromium)
@@ -147,14 +149,15 @@ def test_notebook_7_shows_an_untrusted_lesson_and_then_runs_it(notebook_7):
         cells.nth(many - 1).wait_for(state="attached")
         for place in range(0, many, 4):
             cells.nth(place).scroll_into_view_if_needed()
-        images = tab.locator(".jp-OutputArea img")
-        assert images.count() == len(shown(path))
-        assert min(images.evaluate_all("all => all.map(image => image.naturalWidth)")) > 0
-        text = flat(tab.locator(".jp-Notebook").text_content())
+        notebook, folds = tab.locator(".jp-Notebook"), lessons.prose(lessons.read(path)).count("<details>")
+        expect(notebook.locator(".jp-OutputArea img")).to_have_count(len(shown(path)), timeout=90_000)
+        expect(notebook.locator("details")).to_have_count(folds, timeout=90_000)
         for words, _ in shown(path):
             if words.startswith("<picture: "):
-                assert flat(words.removeprefix("<picture: ").removesuffix(">")) in text
-        assert tab.locator("details").count() == lessons.prose(lessons.read(path)).count("<details>")
+                sentence = words.removeprefix("<picture: ").removesuffix(">")
+                expect(notebook).to_contain_text(sentence, timeout=90_000)
+        lab.wait_until_drawn(tab)  # with a width for each image
+        text = notebook.text_content()
         assert "Loading widget" not in text and "Error displaying" not in text
         assert not [address for address in asked if not address.startswith((host, "http://localhost"))]
         tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
