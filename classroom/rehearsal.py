@@ -381,12 +381,13 @@ class Kernel:
                 answer.error = f"{content['ename']}: {content['evalue']}"
         return answer
 
-    async def until_done(self, sent: str) -> AsyncIterator[dict]:
+    async def until_done(self, sent: str, *open_ends: str) -> AsyncIterator[dict]:
         """All messages, of whatever request, until the one that was `sent` has its reply and all its outputs.
 
         Replies and outputs come by two ways, and either may be first; the last output is followed by "idle".
+        open_ends: what is waited for, "reply" and "idle" if nothing is named; a message of a widget has no reply.
         """
-        open_ends = {"reply", "idle"}
+        open_ends = set(open_ends or ("reply", "idle"))
         while open_ends:
             message = await self.receive()
             yield message
@@ -407,11 +408,8 @@ class Kernel:
         before = self.pictures()
         data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
         sent = await self.send("shell", "comm_msg", {"comm_id": controls[-1], "data": data})
-        while True:
-            message = await self.receive()
-            idle = message["header"]["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
-            if idle and message["parent_header"].get("msg_id") == sent:
-                break
+        async for _ in self.until_done(sent, "idle"):
+            pass
         changed = [text for place, text in self.pictures().items() if before.get(place) != text]
         if not changed:
             raise RuntimeError(f"{label} was moved to {value!r}, and no picture changed")
