@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -132,7 +133,7 @@ def test_a_pause_that_is_no_number_is_refused(pause):
         parts.Queue(pause)
 
 
-def test_servers_start_one_after_the_other():
+def test_servers_start_one_after_the_other(monkeypatch):
     hub = pytest.importorskip("jupyterhub.spawner", reason="it comes with `uv sync --group classroom`")
 
     async def three() -> list[float]:
@@ -150,6 +151,16 @@ def test_servers_start_one_after_the_other():
 
     _, second, third = sorted(asyncio.run(three()))  # a busy machine starts them later, never earlier
     assert second > 0.19 and third > 0.39
+
+    waits = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(parts, "asyncio", SimpleNamespace(sleep=note))
+    asyncio.run(three())
+    assert waits == pytest.approx([0, 0.2, 0.4])
 
 
 def test_a_mistake_in_the_settings_is_said_in_words(tmp_path):
